@@ -1,0 +1,130 @@
+//! The cgroup interface files that we hold, and what stands in them.
+
+use super::{Bytes, Limit, Span, Weight};
+
+/// A cgroup interface file that an intervention may hold.
+///
+/// The order is the order in which originals are put back: idle before weight (while `cpu.idle` is
+/// 1 every write of `cpu.weight` fails), `cpu.max` before its burst (a quota below the burst is
+/// refused).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Knob {
+    /// `cpu.idle`: 1 runs the whole cgroup as SCHED_IDLE.
+    CpuIdle = 1,
+    /// `cpu.weight`: acts between siblings only.
+    CpuWeight = 2,
+    /// `cpu.max`: quota and period.
+    CpuMax = 3,
+    /// `cpu.max.burst`: must be at most the quota.
+    CpuMaxBurst = 4,
+    /// `memory.high`: above it the cgroup reclaims and is slowed.
+    MemoryHigh = 5,
+    /// `memory.swap.max`: how much of it may be in swap.
+    MemorySwapMax = 6,
+}
+
+/// `cpu.max`: how much CPU time a cgroup may use in each period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CpuMax {
+    /// CPU time per period, summed over CPUs; at least 1 ms.
+    pub quota: Limit<Span>,
+    /// 1 ms to 1 s; the kernel's default is 100 ms.
+    pub period: Span,
+}
+
+/// What we want a knob to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KnobValue {
+    /// For [`Knob::CpuIdle`].
+    Idle(bool),
+    /// For [`Knob::CpuWeight`].
+    Weight(Weight),
+    /// For [`Knob::CpuMax`].
+    CpuMax(CpuMax),
+    /// For [`Knob::CpuMaxBurst`].
+    Burst(Span),
+    /// For [`Knob::MemoryHigh`] and [`Knob::MemorySwapMax`].
+    Bytes(Limit<Bytes>),
+}
+
+/// The longest text of a knob that is kept: two 20-digit numbers and a blank fit.
+pub const ORIGINAL_MAX: usize = 48;
+
+/// The exact bytes that stood in a knob before us, without the trailing newline.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Original {
+    len: u8,
+    bytes: [u8; ORIGINAL_MAX],
+}
+
+impl Knob {
+    /// Every knob, in restore order.
+    pub const ALL: [Knob; 6] = [
+        Knob::CpuIdle,
+        Knob::CpuWeight,
+        Knob::CpuMax,
+        Knob::CpuMaxBurst,
+        Knob::MemoryHigh,
+        Knob::MemorySwapMax,
+    ];
+
+    /// The file's name in the cgroup's directory.
+    #[must_use]
+    pub const fn file(self) -> &'static str {
+        match self {
+            Knob::CpuIdle => "cpu.idle",
+            Knob::CpuWeight => "cpu.weight",
+            Knob::CpuMax => "cpu.max",
+            Knob::CpuMaxBurst => "cpu.max.burst",
+            Knob::MemoryHigh => "memory.high",
+            Knob::MemorySwapMax => "memory.swap.max",
+        }
+    }
+
+    /// The knob whose [`file`](Knob::file) is `name`.
+    #[must_use]
+    pub fn from_file(name: &str) -> Option<Knob> {
+        Knob::ALL.into_iter().find(|knob| knob.file() == name)
+    }
+
+    /// The knob of a journal record; `None` for a number that is no knob.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Knob> {
+        Knob::ALL.into_iter().find(|knob| *knob as u8 == number)
+    }
+
+    /// Whether a write may make the writer reclaim memory inside `write()`, possibly for seconds.
+    #[must_use]
+    pub const fn may_reclaim(self) -> bool {
+        matches!(self, Knob::MemoryHigh)
+    }
+}
+
+impl Original {
+    /// From a file's content; a trailing newline is dropped. `None` if it is too long to keep.
+    #[must_use]
+    pub fn new(text: &[u8]) -> Option<Original> {
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        let len = u8::try_from(text.len()).ok()?;
+        let mut bytes = [0; ORIGINAL_MAX];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        Some(Original { len, bytes })
+    }
+
+    /// The bytes, without a newline.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Original {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Original({:?})",
+            String::from_utf8_lossy(self.as_bytes())
+        )
+    }
+}

@@ -1,0 +1,29 @@
+//! Nouns of the project: units, identities, time, what was read, what shall be done.
+//!
+//! Nothing here reads a clock, a file or the environment, and nothing here decides.
+//! Every other room speaks in these types; this room uses no other room.
+
+mod absent;
+mod knob;
+mod plan;
+mod policy;
+mod sample;
+mod time;
+mod topology;
+mod unit;
+mod view;
+
+pub use absent::{Absent, Reading};
+pub use knob::{CpuMax, Knob, KnobValue, ORIGINAL_MAX, Original};
+pub use plan::{
+    Change, Contender, Event, EventKind, Evidence, Outcome, Pace, Resource, Role, Rung, Step,
+    Verdict, WhyNobody, Written,
+};
+pub use policy::{
+    CpuPolicy, DetectPolicy, Matcher, MemoryPolicy, Mode, Policy, ReleasePolicy, RuntimePolicy,
+};
+pub use sample::{ContainerSample, CpuUse, HostSample, MemoryUse, Sample, Stall};
+pub use time::{Span, Time};
+pub use topology::{Group, GroupId, Knobs, Member, Runtime, Topology};
+pub use unit::{Bytes, Limit, Share, Weight};
+pub use view::{ContainerView, Header, LimitView, Status};

@@ -1,0 +1,256 @@
+//! What the brain wants done and why. A plan leaves nothing to choose at execution, so that
+//! dry-run and replay are the same plan without the writes.
+
+use super::{Absent, GroupId, Knob, KnobValue, Share, Span, Time};
+
+/// A resource that one container can starve another of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resource {
+    /// CPU time.
+    Cpu,
+    /// Memory.
+    Memory,
+}
+
+/// What the brain wants after one sample.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// Writes, to be carried out in this order.
+    pub changes: Vec<Change>,
+    /// What happened, with its evidence; also when nothing was done.
+    pub events: Vec<Event>,
+    /// How soon the brain wants to see the next sample.
+    pub pace: Pace,
+    /// The containers that matter now (victims and suspects of a bucket that is not empty):
+    /// they are read at every fast tick, the others when the budget affords it.
+    pub matters: Vec<GroupId>,
+}
+
+/// How fast to tick.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// No bucket holds anything: slow sweeps, doorbells armed.
+    #[default]
+    Quiet,
+    /// Harm is being summed or an experiment runs: the fastest tick that PSI can bear.
+    Alert,
+}
+
+/// One write.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Change {
+    /// Hold a knob at a value: journal the original if this is new, then write.
+    Hold {
+        /// The lever: whose knob.
+        group: GroupId,
+        /// Which knob.
+        knob: Knob,
+        /// To what.
+        value: KnobValue,
+        /// The container that this is about (the lever itself may be a slice above it).
+        aggressor: GroupId,
+        /// How long it stands unless renewed.
+        lease: Span,
+    },
+    /// Put the original back and forget it.
+    Release {
+        /// Whose knob.
+        group: GroupId,
+        /// Which knob.
+        knob: Knob,
+    },
+}
+
+/// What became of one [`Change`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whose knob.
+    pub group: GroupId,
+    /// Which knob.
+    pub knob: Knob,
+    /// What happened.
+    pub written: Written,
+}
+
+/// The result of a write or of a look at a held knob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It stands as asked, read back.
+    Done,
+    /// Dry-run: it would have been written.
+    WouldWrite,
+    /// The original is back and the journal entry is gone.
+    Restored,
+    /// It had been reverted to the original and was set again.
+    Reasserted,
+    /// Somebody else wrote another value: it stays theirs, we let go.
+    Drifted,
+    /// It was reverted too often: we let go.
+    GaveUp,
+    /// It could not be written, or did not stick.
+    Failed(Absent),
+}
+
+/// Something worth telling, with its evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// When.
+    pub at: Time,
+    /// What.
+    pub kind: EventKind,
+    /// On what grounds.
+    pub evidence: Evidence,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// A victim's bucket ran over.
+    Alarm,
+    /// The alarm found nobody to blame.
+    Nobody(WhyNobody),
+    /// A knob is tightened (the first time or further).
+    Tightened {
+        /// Whose knob.
+        lever: GroupId,
+        /// Which knob.
+        knob: Knob,
+        /// To what.
+        value: KnobValue,
+    },
+    /// A held knob is loosened a step.
+    Loosened {
+        /// Whose knob.
+        lever: GroupId,
+        /// Which knob.
+        knob: Knob,
+        /// To what.
+        value: KnobValue,
+    },
+    /// The experiment ended.
+    Proved(Verdict),
+    /// The intervention is over and its originals go back.
+    Released,
+    /// The wanted write failed: the governor cannot act here.
+    CannotAct {
+        /// Which knob.
+        knob: Knob,
+        /// Why not.
+        why: Absent,
+    },
+    /// Somebody else's value was found in a held knob; it is left alone.
+    Drift {
+        /// Which knob.
+        knob: Knob,
+    },
+}
+
+/// The outcome of an experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Harm fell by more than chance explains, or came back on release.
+    Confirmed,
+    /// Harm did not fall: undone, another suspect is looked for.
+    Exonerated,
+    /// Neither can be said (the suspect rested by itself): never escalates.
+    Unproven,
+    /// The wanted write could not be made.
+    Failed,
+}
+
+/// Why an alarm led to no action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WhyNobody {
+    /// Nobody takes more than it is entitled to.
+    NoExcess,
+    /// No suspect stands out from the next.
+    NoMargin,
+    /// All who take too much are protected, or are the host's own services.
+    Protected,
+    /// All who take too much were lately exonerated.
+    Exonerated,
+    /// All who take too much are already held at the floor of what the policy allows.
+    AtFloor,
+    /// The one to blame has no knob that can be written.
+    NoLever,
+    /// Another experiment on this resource is under way.
+    Busy,
+}
+
+/// On what grounds: numbers, not prose.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// Which resource; `None` where it is about none.
+    pub resource: Option<Resource>,
+    /// The victim with the most harm.
+    pub victim: Option<GroupId>,
+    /// Its harm as a fraction of time, over about the last half second.
+    pub harm: f64,
+    /// Its harm before the intervention, where there is one.
+    pub harm_before: f64,
+    /// Its own quiet baseline.
+    pub baseline: f64,
+    /// How full its bucket is.
+    pub bucket: Span,
+    /// Stall taken out as its own doing, least and most (its own quota).
+    pub own: (Span, Span),
+    /// The one that is blamed or held.
+    pub aggressor: Option<GroupId>,
+    /// The suspects, the most blamed first.
+    pub suspects: Vec<Contender>,
+}
+
+/// One suspect in an evidence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contender {
+    /// Who.
+    pub id: GroupId,
+    /// Its part of all blame for this victim.
+    pub blame: Share,
+    /// What it used: CPUs, or bytes a second of growth.
+    pub usage: f64,
+    /// What it may use while others want more, in the same unit.
+    pub entitlement: f64,
+}
+
+/// What a container is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Neither harmed nor blamed.
+    #[default]
+    Calm,
+    /// Harmed beyond its own doing.
+    Victim,
+    /// Blamed, not (yet) held.
+    Suspect,
+    /// Held.
+    Aggressor,
+    /// May be a victim, is never held.
+    Protected,
+}
+
+/// A step of a resource's ladder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rung {
+    /// `cpu.weight`: work-conserving.
+    Weight,
+    /// `cpu.idle`: work-conserving, preempted at once.
+    Idle,
+    /// `cpu.max`: a hard cap.
+    Cap,
+    /// `memory.high`: a soft limit.
+    High,
+    /// `memory.swap.max`.
+    Swap,
+}
+
+impl Rung {
+    /// Whether this rung takes something away that nobody else would use.
+    #[must_use]
+    pub const fn is_hard(self) -> bool {
+        matches!(self, Rung::Cap | Rung::Swap)
+    }
+}

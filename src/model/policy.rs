@@ -1,0 +1,219 @@
+//! The validated policy: what the operator wants. Made by `config` from TOML, used by `policy`,
+//! `host` and `agent`. Every field's default is the shipped file's.
+
+use super::{Bytes, Resource, Runtime, Share, Span, Weight};
+
+/// Everything that an operator can set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// `mode`.
+    pub mode: Mode,
+    /// `[detect]`.
+    pub detect: DetectPolicy,
+    /// `[cpu]`.
+    pub cpu: CpuPolicy,
+    /// `[memory]`.
+    pub memory: MemoryPolicy,
+    /// `[release]`.
+    pub release: ReleasePolicy,
+    /// `[runtime]`.
+    pub runtime: RuntimePolicy,
+    /// `[protect]`: containers and services that are never held, and whose harm is measured.
+    pub protect: Vec<Matcher>,
+    /// `[containers]`: further cgroups that are containers, by path glob.
+    pub containers: Vec<String>,
+}
+
+/// Whether knobs are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Decide and act.
+    #[default]
+    Enforce,
+    /// Decide and tell; write nothing.
+    DryRun,
+}
+
+/// `[detect]`: when stall is harm, and when harm is an alarm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DetectPolicy {
+    /// `tolerance`: harm per time that drains from the bucket (the `k` of the CUSUM).
+    pub tolerance: Share,
+    /// `bucket`: summed harm over tolerance that raises the alarm (the `B`).
+    pub bucket: Span,
+    /// `baseline`: the quiet stall taken for a container that has no history.
+    pub baseline: Share,
+    /// `baseline_max`: no learned baseline counts for more than this.
+    pub baseline_max: Share,
+    /// `margin`: how many times the next suspect's blame the most blamed must have.
+    pub margin: f64,
+    /// `verify`: how long a CPU step has to show relief. Memory steps have five times as long.
+    pub verify: Span,
+    /// `relief`: the fall of harm, as a fraction of what it was, that counts as relief.
+    pub relief: Share,
+    /// `exonerate`: how long one that was wrongly held is not looked at first.
+    pub exonerate: Span,
+}
+
+/// `[cpu]`: the CPU ladder.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CpuPolicy {
+    /// `enforce`: false watches and tells only.
+    pub enforce: bool,
+    /// `guarantee`: the part of its entitlement that the first weight guarantees the held one.
+    pub guarantee: Share,
+    /// `weight_floor`: no weight under this is written.
+    pub weight_floor: Weight,
+    /// `idle`: whether the `cpu.idle` rung may be used after weight.
+    pub idle: bool,
+    /// `cap`: whether `cpu.max` may be used where no weight reaches.
+    pub cap: bool,
+    /// `cap_floor`: no quota under this many CPUs is written.
+    pub cap_floor: f64,
+    /// `cap_period`: the period of a quota, where the original has none.
+    pub cap_period: Span,
+    /// `demand_max`: the most of the host that one container's established demand may claim.
+    pub demand_max: Share,
+}
+
+/// `[memory]`: the memory ladder.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MemoryPolicy {
+    /// `enforce`: false watches and tells only.
+    pub enforce: bool,
+    /// `reserve`: when MemAvailable falls under this part of RAM while a container grows over its
+    /// entitlement, that counts as harm before anybody stalls.
+    pub reserve: Share,
+    /// `floor`: no `memory.high` under this is written.
+    pub floor: Bytes,
+    /// `swap`: whether `memory.swap.max` may be used.
+    pub swap: bool,
+}
+
+/// `[release]`: how limits are given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReleasePolicy {
+    /// `quiet`: how long victims must be quiet before the first step back.
+    pub quiet: Span,
+    /// `hold`: the least time a limit stands; doubles for repeat offenders, and decays.
+    pub hold: Span,
+    /// `hold_max`: what the doubling ends at.
+    pub hold_max: Span,
+    /// `step`: the time between two steps back.
+    pub step: Span,
+    /// `lease`: a limit that is not renewed for this long is given back.
+    pub lease: Span,
+    /// `escape`: how long a hard cap stands before it is given a trial release.
+    pub escape: Span,
+}
+
+/// `[runtime]`: the governor itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuntimePolicy {
+    /// `budget`: the part of one CPU that the governor may use for sampling.
+    pub budget: Share,
+    /// `socket`: where `governor status` asks.
+    pub socket: String,
+    /// `state`: the folder of the journal; should be on a tmpfs.
+    pub state: String,
+    /// `rescan`: the slow re-scan of the cgroup tree.
+    pub rescan: Span,
+    /// `docker`: sockets of Docker-compatible APIs for names, tried in turn; may be empty.
+    pub docker: Vec<String>,
+}
+
+/// One `[[protect]]` entry: all fields that are given must match.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matcher {
+    /// Glob over the name.
+    pub name: Option<String>,
+    /// Glob over the cgroup path.
+    pub path: Option<String>,
+    /// The runtime.
+    pub runtime: Option<Runtime>,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        let path = |glob: &str| Matcher {
+            path: Some(glob.to_owned()),
+            ..Matcher::default()
+        };
+        Policy {
+            mode: Mode::Enforce,
+            detect: DetectPolicy {
+                tolerance: Share::new(0.02),
+                bucket: Span::from_millis(8),
+                baseline: Share::new(0.005),
+                baseline_max: Share::new(0.05),
+                margin: 1.5,
+                verify: Span::from_millis(400),
+                relief: Share::new(0.25),
+                exonerate: Span::from_secs(10),
+            },
+            cpu: CpuPolicy {
+                enforce: true,
+                guarantee: Share::new(0.4),
+                weight_floor: Weight::MIN,
+                idle: false,
+                cap: true,
+                cap_floor: 0.05,
+                cap_period: Span::from_millis(10),
+                demand_max: Share::new(0.9),
+            },
+            memory: MemoryPolicy {
+                enforce: true,
+                reserve: Share::new(0.08),
+                floor: Bytes::from_mib(64),
+                swap: true,
+            },
+            release: ReleasePolicy {
+                quiet: Span::from_secs(2),
+                hold: Span::from_secs(2),
+                hold_max: Span::from_secs(300),
+                step: Span::from_millis(500),
+                lease: Span::from_secs(30),
+                escape: Span::from_secs(10),
+            },
+            runtime: RuntimePolicy {
+                budget: Share::new(0.01),
+                socket: "/run/governor/governor.sock".to_owned(),
+                state: "/run/governor".to_owned(),
+                rescan: Span::from_secs(10),
+                docker: vec![
+                    "/run/docker.sock".to_owned(),
+                    "/run/podman/podman.sock".to_owned(),
+                ],
+            },
+            protect: [
+                "/init.scope",
+                "/system.slice/ssh*.service",
+                "/system.slice/systemd-*.service",
+                "/system.slice/dbus*.service",
+                "/system.slice/docker.service",
+                "/system.slice/containerd.service",
+                "/system.slice/crio.service",
+                "/system.slice/podman.service",
+                "/system.slice/kubelet.service",
+                "/system.slice/k3s*.service",
+                "/system.slice/governor.service",
+            ]
+            .into_iter()
+            .map(path)
+            .collect(),
+            containers: Vec::new(),
+        }
+    }
+}
+
+impl Policy {
+    /// Whether knobs of this resource may be written.
+    #[must_use]
+    pub const fn enforces(&self, resource: Resource) -> bool {
+        match resource {
+            Resource::Cpu => self.cpu.enforce,
+            Resource::Memory => self.memory.enforce,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The cgroup tree as far as it matters: every group that is not inside a container, and each
+//! container's own top group.
+
+use super::{Bytes, CpuMax, Limit, Reading, Weight};
+
+/// Identity of a cgroup: the inode number of its directory. A path is not an identity: a container
+/// that is deleted and made again has the same path and another inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub u64);
+
+/// The tree. Parents stand before their children; index 0 is the root.
+#[derive(Clone, Debug, Default)]
+pub struct Topology {
+    /// All groups.
+    pub groups: Vec<Group>,
+}
+
+/// One cgroup.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Its identity.
+    pub id: GroupId,
+    /// Index of its parent in [`Topology::groups`]; `None` for the root.
+    pub parent: Option<usize>,
+    /// Path from the cgroup root, starting with `/`; any bytes but NUL (hostile).
+    pub path: Vec<u8>,
+    /// What it is.
+    pub member: Member,
+    /// The knobs' *originals*: where we hold a knob, what stood there before us.
+    pub knobs: Knobs,
+    /// Whether the policy protects it: it may be a victim, never an aggressor.
+    pub protected: bool,
+}
+
+/// What a group is to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// A slice or other inner group; holds no processes of its own that matter.
+    Inner,
+    /// A container's top group, with everything below it.
+    Container {
+        /// Who made it.
+        runtime: Runtime,
+        /// The runtime's id of it (hex), or the matched path component; hostile text.
+        key: String,
+        /// Name for people: from the runtime's API when it answered, else a shortened key.
+        name: String,
+        /// The Kubernetes pod it belongs to, if any: the pod is the unit of blame.
+        pod: Option<String>,
+    },
+    /// A helper of a container outside its group (`libpod-conmon-<id>.scope`): belongs to it for
+    /// the choice of a lever.
+    Helper {
+        /// The container's key.
+        of: String,
+    },
+    /// A service of the host, or any other group with processes. Never an aggressor.
+    Service,
+}
+
+/// Which runtime made a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Runtime {
+    /// Docker (moby).
+    Docker,
+    /// Podman.
+    Podman,
+    /// containerd without Kubernetes.
+    Containerd,
+    /// CRI-O.
+    Crio,
+    /// containerd (or another runtime) under a Kubernetes pod.
+    Kubernetes,
+    /// systemd-nspawn or another systemd machine.
+    Nspawn,
+    /// LXC, Incus, LXD.
+    Lxc,
+    /// Found by one of the policy's own globs.
+    Policy,
+}
+
+/// A group's knobs as they stood without us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Knobs {
+    /// `cpu.weight`.
+    pub cpu_weight: Reading<Weight>,
+    /// `cpu.idle`.
+    pub cpu_idle: Reading<bool>,
+    /// `cpu.max`.
+    pub cpu_max: Reading<CpuMax>,
+    /// `cpu.max.burst`, in microseconds of CPU time.
+    pub cpu_max_burst: Reading<super::Span>,
+    /// `memory.high`.
+    pub memory_high: Reading<Limit<Bytes>>,
+    /// `memory.swap.max`.
+    pub memory_swap_max: Reading<Limit<Bytes>>,
+}
+
+impl Knobs {
+    /// Nothing was read, for one reason.
+    #[must_use]
+    pub const fn absent(why: super::Absent) -> Knobs {
+        Knobs {
+            cpu_weight: Err(why),
+            cpu_idle: Err(why),
+            cpu_max: Err(why),
+            cpu_max_burst: Err(why),
+            memory_high: Err(why),
+            memory_swap_max: Err(why),
+        }
+    }
+}
+
+impl Topology {
+    /// The group with this identity and its index.
+    #[must_use]
+    pub fn find(&self, id: GroupId) -> Option<(usize, &Group)> {
+        self.groups
+            .iter()
+            .enumerate()
+            .find(|(_, group)| group.id == id)
+    }
+
+    /// `index` and its ancestors up to the root, nearest first. Ends at a parent that is not before
+    /// its child, so that no malformed tree can loop.
+    pub fn lineage(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
+        let start = (index < self.groups.len()).then_some(index);
+        std::iter::successors(start, |&at| self.groups[at].parent.filter(|&up| up < at))
+    }
+
+    /// The containers and protected services: those whose harm is measured.
+    pub fn watched(&self) -> impl Iterator<Item = (usize, &Group)> {
+        self.groups
+            .iter()
+            .enumerate()
+            .filter(|(_, group)| group.is_watched())
+    }
+}
+
+impl Group {
+    /// Whether this is a container.
+    #[must_use]
+    pub const fn is_container(&self) -> bool {
+        matches!(self.member, Member::Container { .. })
+    }
+
+    /// Whether its harm is measured: a container, or a service that the policy protects.
+    #[must_use]
+    pub const fn is_watched(&self) -> bool {
+        self.is_container() || (self.protected && matches!(self.member, Member::Service))
+    }
+
+    /// The name for people: a container's name, else the path, lossily.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.member {
+            Member::Container { name, .. } => name.clone(),
+            _ => String::from_utf8_lossy(&self.path).into_owned(),
+        }
+    }
+}
+
+impl Runtime {
+    /// The word shown and written in a policy.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Runtime::Docker => "docker",
+            Runtime::Podman => "podman",
+            Runtime::Containerd => "containerd",
+            Runtime::Crio => "cri-o",
+            Runtime::Kubernetes => "kubernetes",
+            Runtime::Nspawn => "nspawn",
+            Runtime::Lxc => "lxc",
+            Runtime::Policy => "policy",
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Units. "No limit" is a variant, never -1, 0 or the largest number.
+
+use std::fmt;
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bytes(pub u64);
+
+/// A limit that may be absent: the kernel's word `max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit<T> {
+    /// No limit.
+    Max,
+    /// At most this much.
+    At(T),
+}
+
+/// `cpu.weight`: 1 to 10000, 100 by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Weight(u32);
+
+/// A fraction between 0 and 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+pub struct Share(f64);
+
+impl Bytes {
+    /// From mebibytes, saturating.
+    #[must_use]
+    pub const fn from_mib(mib: u64) -> Bytes {
+        Bytes(mib.saturating_mul(1 << 20))
+    }
+
+    /// This size times a factor, rounded down, never negative.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Bytes {
+        Bytes((self.0 as f64 * factor).max(0.0) as u64)
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..=9_999 => write!(f, "{}B", self.0),
+            10_000..=10_239_999 => write!(f, "{}KiB", self.0 >> 10),
+            10_240_000..=10_737_418_239 => write!(f, "{}MiB", self.0 >> 20),
+            _ => write!(f, "{}GiB", self.0 >> 30),
+        }
+    }
+}
+
+impl Weight {
+    /// What the kernel gives a new cgroup.
+    pub const DEFAULT: Weight = Weight(100);
+    /// The least.
+    pub const MIN: Weight = Weight(1);
+    /// The most.
+    pub const MAX: Weight = Weight(10_000);
+
+    /// `None` outside 1 to 10000.
+    #[must_use]
+    pub const fn new(value: u32) -> Option<Weight> {
+        if value >= 1 && value <= 10_000 {
+            Some(Weight(value))
+        } else {
+            None
+        }
+    }
+
+    /// The nearest valid weight.
+    #[must_use]
+    pub fn nearest(value: f64) -> Weight {
+        Weight(value.round().clamp(1.0, 10_000.0) as u32)
+    }
+
+    /// As the kernel's number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Share {
+    /// Clamped into 0 to 1; not-a-number becomes 0.
+    #[must_use]
+    pub fn new(value: f64) -> Share {
+        Share(if value.is_nan() {
+            0.0
+        } else {
+            value.clamp(0.0, 1.0)
+        })
+    }
+
+    /// As a plain fraction.
+    #[must_use]
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Limit<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Limit::Max => f.write_str("max"),
+            Limit::At(value) => value.fmt(f),
+        }
+    }
+}
