@@ -24,4 +24,41 @@ pub trait KnobFiles {
 
     /// The group's path from the cgroup root; for messages and for the journal.
     fn path(&self, group: GroupId) -> Option<&[u8]>;
+
+    /// What another thread needs to write one knob.
+    type Handle: KnobHandle;
+
+    /// Opens the knob for another thread: a write that may reclaim memory takes seconds, and the
+    /// control thread does not wait for it. On Linux the file is opened for writing with
+    /// `O_NONBLOCK`: since 6.16 such a write does not reclaim, and older kernels ignore the flag.
+    ///
+    /// # Errors
+    /// Why it could not be opened.
+    fn detach(&mut self, group: GroupId, knob: Knob) -> Reading<Self::Handle>;
+
+    /// Makes a group known that an earlier run has held, so that its knobs can be read and
+    /// written. `hint` is where it was; only the identity decides.
+    ///
+    /// # Errors
+    /// [`Absent::Gone`](crate::model::Absent::Gone) where no group has that identity any more.
+    fn adopt(&mut self, group: GroupId, hint: PathHint<'_>) -> Reading<()>;
+}
+
+/// One knob of one group, opened for a thread of its own.
+pub trait KnobHandle: Send + 'static {
+    /// Writes `text` with one `write()` call. May take seconds.
+    ///
+    /// # Errors
+    /// Why it could not be written.
+    fn write(&mut self, text: &[u8]) -> Reading<()>;
+}
+
+/// Where a group was when it was held, from the cgroup root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathHint<'a> {
+    /// The whole path: what is there now is the group, or the group is gone.
+    Whole(&'a [u8]),
+    /// Only the beginning of a path that was too long to keep: the group is the one below the
+    /// last complete directory of it that has the identity.
+    Beginning(&'a [u8]),
 }

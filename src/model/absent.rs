@@ -27,6 +27,8 @@ pub enum Absent {
     Malformed,
     /// It was not asked for in this sample (slow sweep, or read for suspects only).
     NotRead,
+    /// The journal has no room for another original, so the knob was not touched.
+    JournalFull,
     /// Any other `errno`, kept as the kernel gave it.
     Errno(i32),
 }
@@ -48,6 +50,7 @@ impl fmt::Display for Absent {
             Absent::Busy => f.write_str("busy"),
             Absent::Malformed => f.write_str("not of the documented form"),
             Absent::NotRead => f.write_str("not read in this sample"),
+            Absent::JournalFull => f.write_str("the journal is full: nothing was written"),
             Absent::Errno(code) => write!(f, "errno {code}"),
         }
     }

@@ -78,6 +78,9 @@ pub struct Outcome {
 pub enum Written {
     /// It stands as asked, read back.
     Done,
+    /// Journaled and on its way; what becomes of it is told later: by the slow writer, or when
+    /// another knob that must go first is given back.
+    Queued,
     /// Dry-run: it would have been written.
     WouldWrite,
     /// The original is back and the journal entry is gone.
