@@ -92,6 +92,8 @@ pub struct Knobs {
     pub cpu_max_burst: Reading<super::Span>,
     /// `memory.high`.
     pub memory_high: Reading<Limit<Bytes>>,
+    /// `memory.max`; never written by us, read to tell a container's own limit.
+    pub memory_max: Reading<Limit<Bytes>>,
     /// `memory.swap.max`.
     pub memory_swap_max: Reading<Limit<Bytes>>,
 }
@@ -106,6 +108,7 @@ impl Knobs {
             cpu_max: Err(why),
             cpu_max_burst: Err(why),
             memory_high: Err(why),
+            memory_max: Err(why),
             memory_swap_max: Err(why),
         }
     }
