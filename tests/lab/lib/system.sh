@@ -45,6 +45,8 @@ system_boot() {
         -qmp "unix:$state/qmp,server=on,wait=off" "${SYSTEM_EXTRA[@]}" \
         </dev/null >"$state/qemu.log" 2>&1 &
     echo $! >"$state/pid"
+    # We kill it ourselves; the shell need not say so.
+    disown
     local tries=100
     # Not system_alive: before its exec the process does not have its command line yet.
     until [[ -S $state/qmp ]]; do
@@ -58,7 +60,7 @@ system_boot() {
 system_alive() {
     local pid
     pid=$(cat "$1/pid" 2>/dev/null) || return 1
-    tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q -F "$1/qmp"
+    { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -q -F "$1/qmp"
 }
 
 system_kill() {
