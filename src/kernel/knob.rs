@@ -1,0 +1,212 @@
+//! The text of a knob: what to write, what it means, what the kernel will show after a write.
+//!
+//! Two questions come up after every write, and both are about meaning, not about bytes:
+//! *did it stick?* (compare with [`shown`], because the kernel rounds sizes down to pages) and *is
+//! it still what it was?* ([`same`]).
+//!
+//! What depends on another knob is not known here: `cpu.weight` shows no weight while `cpu.idle` is
+//! 1 (see [`single::weight`](super::single::weight)), and writing `cpu.idle` 0 sets the weight to
+//! 100.
+
+use super::text::Pen;
+use super::{cpu_max, single};
+use crate::model::{Bytes, Knob, KnobValue, Limit, Reading, Span};
+
+/// Room for the longest text of any knob.
+pub const KNOB_TEXT: usize = cpu_max::CPU_MAX_TEXT;
+
+/// The text to write, without a newline.
+pub fn encode(value: KnobValue, room: &mut [u8; KNOB_TEXT]) -> &[u8] {
+    let pen = Pen::new(room);
+    match value {
+        KnobValue::Idle(idle) => pen.bytes(if idle { b"1" } else { b"0" }),
+        KnobValue::Weight(weight) => pen.number(u64::from(weight.get())),
+        KnobValue::CpuMax(value) => cpu_max::put(value, pen),
+        KnobValue::Burst(span) => pen.number(span.micros()),
+        KnobValue::Bytes(Limit::Max) => pen.bytes(b"max"),
+        KnobValue::Bytes(Limit::At(bytes)) => pen.number(bytes.0),
+    }
+    .finish()
+}
+
+/// What a text of this knob means, with or without its newline.
+///
+/// # Errors
+/// [`Absent::Malformed`](crate::model::Absent::Malformed); for the weight of an idle cgroup see
+/// [`single::weight`].
+pub fn decode(knob: Knob, text: &[u8]) -> Reading<KnobValue> {
+    match knob {
+        Knob::CpuIdle => single::truth(text).map(KnobValue::Idle),
+        Knob::CpuWeight => single::weight(text).map(KnobValue::Weight),
+        Knob::CpuMax => cpu_max::parse(text).map(KnobValue::CpuMax),
+        Knob::CpuMaxBurst => single::count(text).map(|us| KnobValue::Burst(Span(us))),
+        Knob::MemoryHigh | Knob::MemorySwapMax => single::bytes_limit(text).map(KnobValue::Bytes),
+    }
+}
+
+/// What the kernel will show after `value` was written, on a host with pages of `page` bytes.
+///
+/// Sizes are rounded down to whole pages, and one that is too large to count is no limit. All else
+/// is shown as it was written (every weight from 1 to 10000 survives the kernel's own scale).
+#[must_use]
+pub fn shown(value: KnobValue, page: Bytes) -> KnobValue {
+    match value {
+        KnobValue::Bytes(Limit::At(bytes)) => {
+            let page = page.0.max(1);
+            // The kernel's PAGE_COUNTER_MAX, where a long has 64 bits.
+            let none = i64::MAX.unsigned_abs() / page;
+            match bytes.0 / page {
+                pages if pages >= none => KnobValue::Bytes(Limit::Max),
+                pages => KnobValue::Bytes(Limit::At(Bytes(pages * page))),
+            }
+        }
+        other => other,
+    }
+}
+
+/// Whether two texts of this knob mean the same to the kernel. Texts that mean nothing are the same
+/// only if they are equal byte for byte.
+#[must_use]
+pub fn same(knob: Knob, a: &[u8], b: &[u8]) -> bool {
+    match (decode(knob, a), decode(knob, b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::fixtures::{self, Kernel};
+    use crate::model::{Absent, CpuMax, ORIGINAL_MAX, Weight};
+    use proptest::prelude::*;
+
+    const PAGE: Bytes = Bytes(4_096);
+
+    /// A knob and a value of its kind.
+    fn any_value() -> impl Strategy<Value = (Knob, KnobValue)> {
+        let span = any::<u64>().prop_map(Span);
+        let limit = |max: bool, value: u64| {
+            if max {
+                Limit::Max
+            } else {
+                Limit::At(Bytes(value))
+            }
+        };
+        let bytes = (any::<bool>(), any::<u64>()).prop_map(move |(max, value)| limit(max, value));
+        prop_oneof![
+            any::<bool>().prop_map(|idle| (Knob::CpuIdle, KnobValue::Idle(idle))),
+            (1_u32..=10_000).prop_map(|weight| {
+                let weight = Weight::new(weight).expect("in range");
+                (Knob::CpuWeight, KnobValue::Weight(weight))
+            }),
+            (any::<Option<u64>>(), any::<u64>()).prop_map(|(quota, period)| {
+                let value = CpuMax {
+                    quota: quota.map_or(Limit::Max, |quota| Limit::At(Span(quota))),
+                    period: Span(period),
+                };
+                (Knob::CpuMax, KnobValue::CpuMax(value))
+            }),
+            span.prop_map(|span| (Knob::CpuMaxBurst, KnobValue::Burst(span))),
+            bytes
+                .clone()
+                .prop_map(|limit| (Knob::MemoryHigh, KnobValue::Bytes(limit))),
+            bytes.prop_map(|limit| (Knob::MemorySwapMax, KnobValue::Bytes(limit))),
+        ]
+    }
+
+    #[test]
+    fn every_knob_of_both_kernels_is_decoded_and_encoded_byte_for_byte() {
+        for kernel in Kernel::BOTH {
+            for knob in Knob::ALL {
+                let text = fixtures::read(kernel, knob.file());
+                let value = decode(knob, &text).expect("every fixture is of its form");
+                let mut room = [0; KNOB_TEXT];
+                let mut again = encode(value, &mut room).to_vec();
+                again.push(b'\n');
+                assert_eq!(again, text, "{kernel:?} {}", knob.file());
+                assert_eq!(shown(value, PAGE), value, "{kernel:?} {}", knob.file());
+            }
+        }
+    }
+
+    #[test]
+    fn every_knob_text_can_be_kept_as_an_original() {
+        const { assert!(KNOB_TEXT <= ORIGINAL_MAX) };
+    }
+
+    #[test]
+    fn a_size_is_shown_rounded_down_to_pages() {
+        let at = |bytes| KnobValue::Bytes(Limit::At(Bytes(bytes)));
+        let none = KnobValue::Bytes(Limit::Max);
+        let table = [
+            (at(0), 4_096, at(0)),
+            (at(4_095), 4_096, at(0)),
+            (at(4_096), 4_096, at(4_096)),
+            (at(1_000_000), 4_096, at(999_424)),
+            (at(1_000_000), 65_536, at(983_040)),
+            (
+                at(9_223_372_036_854_771_711),
+                4_096,
+                at(9_223_372_036_854_767_616),
+            ),
+            (at(9_223_372_036_854_771_712), 4_096, none),
+            (at(u64::MAX), 4_096, none),
+            (none, 4_096, none),
+        ];
+        for (value, page, wanted) in table {
+            assert_eq!(shown(value, Bytes(page)), wanted, "{value:?} {page}");
+        }
+    }
+
+    #[test]
+    fn a_page_size_of_zero_is_survived() {
+        let value = KnobValue::Bytes(Limit::At(Bytes(5)));
+        assert_eq!(shown(value, Bytes(0)), value);
+    }
+
+    #[test]
+    fn same_is_about_meaning() {
+        assert!(same(Knob::MemoryHigh, b"4096", b"4096\n"));
+        assert!(same(Knob::CpuMax, b"max 100000\n", b"max 100000"));
+        assert!(!same(Knob::CpuMax, b"max 100000", b"max 50000"));
+        assert!(!same(Knob::MemoryHigh, b"max", b"18446744073709551615"));
+        assert!(same(Knob::CpuWeight, b"0", b"0"));
+        assert!(!same(Knob::CpuWeight, b"0", b"100"));
+        assert!(!same(Knob::CpuWeight, b"", b"100"));
+    }
+
+    #[test]
+    fn what_the_knob_cannot_hold_is_malformed() {
+        assert_eq!(decode(Knob::CpuIdle, b"2"), Err(Absent::Malformed));
+        assert_eq!(decode(Knob::CpuWeight, b"max"), Err(Absent::Malformed));
+        assert_eq!(decode(Knob::CpuMax, b"30000"), Err(Absent::Malformed));
+        assert_eq!(decode(Knob::CpuMaxBurst, b"max"), Err(Absent::Malformed));
+        assert_eq!(decode(Knob::MemoryHigh, b"1G"), Err(Absent::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_of_a_knob_comes_back((knob, value) in any_value()) {
+            let mut room = [0; KNOB_TEXT];
+            let text = encode(value, &mut room);
+            prop_assert!(!text.is_empty());
+            prop_assert_eq!(decode(knob, text), Ok(value));
+            prop_assert!(same(knob, text, text));
+        }
+
+        #[test]
+        fn what_is_shown_is_shown_again((_, value) in any_value(), shift in 12_u32..17) {
+            let page = Bytes(1 << shift);
+            let once = shown(value, page);
+            prop_assert_eq!(shown(once, page), once);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            for knob in Knob::ALL {
+                let _ = decode(knob, &bytes);
+            }
+        }
+    }
+}
