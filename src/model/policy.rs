@@ -69,7 +69,8 @@ pub struct CpuPolicy {
     pub idle: bool,
     /// `cap`: whether `cpu.max` may be used where no weight reaches.
     pub cap: bool,
-    /// `cap_floor`: no quota under this many CPUs is written.
+    /// `cap_floor`: no quota under this many CPUs is written. Times `cap_period` it is at least
+    /// 1 ms, the least quota that the kernel takes.
     pub cap_floor: f64,
     /// `cap_period`: the period of a quota, where the original has none.
     pub cap_period: Span,
@@ -158,7 +159,7 @@ impl Default for Policy {
                 weight_floor: Weight::MIN,
                 idle: false,
                 cap: true,
-                cap_floor: 0.05,
+                cap_floor: 0.1,
                 cap_period: Span::from_millis(10),
                 demand_max: Share::new(0.9),
             },
