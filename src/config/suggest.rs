@@ -26,7 +26,7 @@ pub(super) fn meant(section: &str, name: &str) -> Option<Meant> {
         text: format!("`{one}`"),
     };
     nearest(&name, names(section).into_iter())
-        .filter(|(distance, _)| *distance <= 1)
+        .filter(|(slips, _)| *slips <= 1)
         .map(|(_, one)| here(one))
         .or_else(|| elsewhere(section, &name))
         .or_else(|| by_other_word(section, &name))
@@ -71,10 +71,18 @@ fn by_other_word(section: &str, name: &str) -> Option<Meant> {
     })
 }
 
-/// The nearest of `names` that is near enough: a third of its letters may differ.
+/// The nearest of `names` that is near enough: a third of its letters may differ; a beginning of
+/// three letters or more counts as one slip.
 fn nearest(name: &str, names: impl Iterator<Item = &'static str>) -> Option<(usize, &'static str)> {
+    let slips = |one: &str| {
+        if name.len() >= 3 && one.starts_with(name) {
+            1
+        } else {
+            strsim::damerau_levenshtein(name, one)
+        }
+    };
     names
-        .map(|one| (strsim::damerau_levenshtein(name, one), one))
-        .filter(|(distance, one)| *distance <= one.len().max(3) / 3)
-        .min_by_key(|(distance, _)| *distance)
+        .map(|one| (slips(one), one))
+        .filter(|(slips, one)| *slips <= one.len().max(3) / 3)
+        .min_by_key(|(slips, _)| *slips)
 }
