@@ -4,9 +4,9 @@
 //! *did it stick?* (compare with [`shown`], because the kernel rounds sizes down to pages) and *is
 //! it still what it was?* ([`same`]).
 //!
-//! What depends on another knob is not known here: `cpu.weight` shows no weight while `cpu.idle` is
-//! 1 (see [`single::weight`](super::single::weight)), and writing `cpu.idle` 0 sets the weight to
-//! 100.
+//! What depends on another knob is not known here. While `cpu.idle` is 1, `cpu.weight` cannot be
+//! written and shows 0 on 6.1 and 1 on 6.12, whatever it was; writing `cpu.idle` 0 makes it 100. So a
+//! weight means something only where `cpu.idle` was read as 0.
 
 use super::text::Pen;
 use super::{cpu_max, single};
@@ -47,7 +47,8 @@ pub fn decode(knob: Knob, text: &[u8]) -> Reading<KnobValue> {
 /// What the kernel will show after `value` was written, on a host with pages of `page` bytes.
 ///
 /// Sizes are rounded down to whole pages, and one that is too large to count is no limit. All else
-/// is shown as it was written (every weight from 1 to 10000 survives the kernel's own scale).
+/// is shown as it was written: every weight from 1 to 10000 survives the kernel's own scale. (Seen
+/// on 6.1 and 6.12.)
 #[must_use]
 pub fn shown(value: KnobValue, page: Bytes) -> KnobValue {
     match value {

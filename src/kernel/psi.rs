@@ -60,8 +60,8 @@ pub fn parse(text: &[u8]) -> Reading<Stall> {
 
 /// The line that arms a trigger: POLLPRI when tasks stalled for `threshold` within `window`.
 ///
-/// It ends with a newline, and must be written whole: for `/proc/pressure/*` the kernel overwrites
-/// the last byte that it was given, whatever it is.
+/// It ends with a newline, and must be written with it: the kernel overwrites the last byte that
+/// `/proc/pressure/*` is given, whatever it is, and without a newline a window of 1 s is one of 100 ms.
 ///
 /// # Errors
 /// [`Absent::Refused`] for what no kernel takes: a threshold of zero or above the window, a window

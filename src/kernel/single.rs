@@ -56,9 +56,9 @@ pub fn truth(text: &[u8]) -> Reading<bool> {
 /// `cpu.weight`.
 ///
 /// # Errors
-/// [`Absent::Busy`] for 0, which the kernel shows while the cgroup is idle (`cpu.idle` is 1): no
-/// weight is in force and none can be set. [`Absent::Malformed`] for anything else outside 1 to
-/// 10000.
+/// [`Absent::Busy`] for 0, which 6.1 shows while the cgroup is idle (`cpu.idle` is 1): no weight is
+/// in force and none can be set. (6.12 shows 1 then, which nobody can tell from a weight of 1 without
+/// reading `cpu.idle`.) [`Absent::Malformed`] for anything else outside 1 to 10000.
 pub fn weight(text: &[u8]) -> Reading<Weight> {
     match number32(one_line(text))? {
         0 => Err(Absent::Busy),

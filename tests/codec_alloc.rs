@@ -1,0 +1,163 @@
+//! The control loop allocates nothing, and the codecs are the part of it that runs most often: every
+//! parser and writer that it uses is run here under an allocator that counts.
+#![allow(
+    unsafe_code,
+    reason = "a global allocator is an unsafe trait; this one hands every call to the system's"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the test reads the captured kernel files"
+)]
+
+use governor::kernel::{
+    boot_config, controllers, cpu_max, flat, knob, meminfo, nested, pids, proc_stat, psi,
+    schedstat, self_cgroup, single,
+};
+use governor::model::{Knob, Span};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+
+/// Counts the allocations of each thread by itself, so that tests may run side by side.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that is being torn down has no counter any more, and runs no test either.
+    let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
+}
+
+// SAFETY: every call goes to the system's allocator with the arguments it came with; counting
+// touches only a thread-local cell that needs no allocation.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are handed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are handed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are handed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations_of(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+fn fixture(kernel: &str, file: &str) -> Vec<u8> {
+    let path = format!(
+        "{}/tests/fixtures/{kernel}/{file}",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Runs a parser on a file of both kernels: it must succeed and allocate nothing.
+fn quiet<T, E: std::fmt::Debug>(file: &str, parse: impl Fn(&[u8]) -> Result<T, E>) {
+    for kernel in ["6.1", "6.12"] {
+        let text = fixture(kernel, file);
+        let mut result = None;
+        let allocations = allocations_of(|| result = Some(black_box(parse(black_box(&text)))));
+        assert!(
+            matches!(result, Some(Ok(_))),
+            "{kernel} {file} was not read"
+        );
+        assert_eq!(allocations, 0, "{kernel} {file} allocated");
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    assert!(allocations_of(|| drop(black_box(vec![0_u8; 100]))) > 0);
+}
+
+#[test]
+fn reading_what_every_tick_reads_allocates_nothing() {
+    for file in ["cpu.pressure", "memory.pressure", "proc_pressure_cpu"] {
+        quiet(file, psi::parse);
+    }
+    quiet("cpu.stat", flat::cpu_stat);
+    quiet("memory.current", single::bytes);
+    quiet("memory.swap.current", single::bytes);
+    quiet("pids.current", single::count);
+    quiet("proc_stat", proc_stat::parse);
+    quiet("proc_meminfo", |text| {
+        let all = meminfo::parse(text)?;
+        all.total
+            .and(all.available)
+            .and(all.swap_total)
+            .and(all.swap_free)
+    });
+}
+
+#[test]
+fn reading_what_suspects_and_held_groups_need_allocates_nothing() {
+    quiet("memory.stat", flat::memory_stat);
+    quiet("memory.events", flat::memory_events);
+    quiet("cgroup.events", flat::group_events);
+    quiet("cgroup.stat", flat::group_stat);
+    quiet("pids.events", flat::pids_events);
+    quiet("pids.max", single::limit);
+    quiet("memory.max", single::bytes_limit);
+    quiet("cpu.weight", single::weight);
+    quiet("cpu.idle", single::truth);
+    quiet("cpu.max", cpu_max::parse);
+    quiet("io.stat", |text| {
+        nested::io_stat(text)?.try_for_each(|found| found.map(|_| ()))
+    });
+    quiet("io.max", |text| {
+        nested::io_max(text)?.try_for_each(|found| found.map(|_| ()))
+    });
+    quiet("cgroup.controllers", controllers::parse);
+    quiet("proc_1_schedstat", schedstat::parse);
+    quiet("proc_self_cgroup", |text| {
+        self_cgroup::parse(text).map(<[u8]>::len)
+    });
+}
+
+#[test]
+fn decoding_and_encoding_every_knob_allocates_nothing() {
+    for knob in Knob::ALL {
+        quiet(knob.file(), |text| {
+            let value = knob::decode(knob, text)?;
+            let shown = knob::shown(value, governor::model::Bytes(4_096));
+            let mut room = [0; knob::KNOB_TEXT];
+            let again = knob::encode(shown, &mut room);
+            assert!(knob::same(knob, text, again));
+            Ok::<_, governor::model::Absent>(())
+        });
+    }
+}
+
+#[test]
+fn arming_a_doorbell_and_listing_processes_allocates_nothing() {
+    let allocations = allocations_of(|| {
+        let mut room = [0; psi::TRIGGER_MAX];
+        let line = psi::trigger(
+            psi::StallKind::Some,
+            Span::from_millis(50),
+            Span::from_secs(1),
+            &mut room,
+        );
+        assert!(line.is_ok());
+        assert_eq!(pids::parse(b"1\n22\n333\n").count(), 3);
+        assert_eq!(boot_config::hz(b"CONFIG_HZ=250\n"), Ok(250));
+    });
+    assert_eq!(allocations, 0);
+}
