@@ -1,0 +1,138 @@
+//! The hogs: takers of one resource each, at a known rate, up to a known size, for a known time.
+
+use crate::record::{churn, now_us, sleep_until, span_us};
+use crate::{size, span};
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Hog {
+    /// Threads that spin.
+    Cpu {
+        /// How many.
+        #[arg(long)]
+        threads: u64,
+        /// How long.
+        #[arg(long = "for", value_parser = span)]
+        run_for: Duration,
+    },
+    /// Anonymous memory: grows to a size and then touches it over and over.
+    Memory {
+        /// Growth per second.
+        #[arg(long, value_parser = size)]
+        rate: usize,
+        /// The size at which it stops growing.
+        #[arg(long, value_parser = size)]
+        max: usize,
+        /// How long.
+        #[arg(long = "for", value_parser = span)]
+        run_for: Duration,
+    },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Burst {
+    /// How many threads spin.
+    #[arg(long)]
+    threads: u64,
+    /// How long each burst lasts.
+    #[arg(long, value_parser = span)]
+    on: Duration,
+    /// From the start of one burst to the next.
+    #[arg(long, value_parser = span)]
+    every: Duration,
+    /// How long bursts are started.
+    #[arg(long = "for", value_parser = span)]
+    run_for: Duration,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Cachewarm {
+    /// The file.
+    file: PathBuf,
+    /// How long.
+    #[arg(long = "for", value_parser = span)]
+    run_for: Duration,
+}
+
+/// Takes until the time is over.
+///
+/// # Errors
+/// There was not even address space for the memory hog's size.
+pub(crate) fn run(hog: &Hog) -> anyhow::Result<()> {
+    match hog {
+        Hog::Cpu { threads, run_for } => {
+            spin(*threads, now_us() + span_us(*run_for));
+            Ok(())
+        }
+        Hog::Memory { rate, max, run_for } => memory(*rate, *max, now_us() + span_us(*run_for)),
+    }
+}
+
+/// Spins on so many threads until `end_us`.
+fn spin(threads: u64, end_us: u64) {
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(move || {
+                while now_us() < end_us {
+                    churn(100_000);
+                }
+            });
+        }
+    });
+}
+
+/// Bursts at a fixed rhythm. The threads are new each time, as a cron job's are.
+pub(crate) fn burst(burst: &Burst) {
+    let start = now_us();
+    let every = span_us(burst.every).max(1);
+    for n in 0..span_us(burst.run_for) / every {
+        sleep_until(start + n * every);
+        spin(burst.threads, now_us() + span_us(burst.on));
+    }
+}
+
+const PAGE: usize = 4096;
+/// Growth comes in slices of this length.
+const SLICE_US: u64 = 10_000;
+
+fn memory(rate: usize, max: usize, end_us: u64) -> anyhow::Result<()> {
+    let mut memory: Vec<u8> = Vec::new();
+    memory.try_reserve_exact(max)?;
+    let slice = (rate / 100).max(PAGE);
+    let mut due = now_us();
+    while memory.len() < max && now_us() < end_us {
+        // Bytes that are not zero: nothing can share or drop them.
+        memory.resize((memory.len() + slice).min(max), 0x5a);
+        due += SLICE_US;
+        sleep_until(due);
+    }
+    while now_us() < end_us {
+        for page in memory.chunks_mut(PAGE) {
+            if let Some(byte) = page.first_mut() {
+                *byte = byte.wrapping_add(1);
+            }
+            if now_us() >= end_us {
+                break;
+            }
+        }
+        // An empty hog must not spin on nothing.
+        sleep_until(now_us() + 1_000);
+    }
+    Ok(())
+}
+
+/// Reads the file from start to end until the time is over.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn cachewarm(warm: &Cachewarm) -> anyhow::Result<()> {
+    let end_us = now_us() + span_us(warm.run_for);
+    let mut buffer = vec![0_u8; 1 << 20];
+    while now_us() < end_us {
+        let mut file = std::fs::File::open(&warm.file)?;
+        while file.read(&mut buffer)? > 0 && now_us() < end_us {}
+    }
+    Ok(())
+}

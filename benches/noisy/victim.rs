@@ -1,0 +1,258 @@
+//! The victims: steady work at a fixed rate, and a record of how late each piece of it was.
+
+use crate::record::{self, Request, Schedule, now_us, serve, thread_cpu_us};
+use crate::{size, span};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::time::Duration;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Victim {
+    /// A timer loop: wakes at a fixed rate and needs some CPU time each time.
+    Timer {
+        /// CPU time of one request.
+        #[arg(long, value_parser = span)]
+        work: Duration,
+        /// Threads, each with the whole rhythm.
+        #[arg(long, default_value_t = 1)]
+        threads: u64,
+        #[command(flatten)]
+        rhythm: Rhythm,
+    },
+    /// Requests over a socket pair to a thread that walks through a working set in memory.
+    Request {
+        /// Anonymous memory that is kept and touched.
+        #[arg(long, value_parser = size, default_value = "64MiB")]
+        working_set: usize,
+        /// Pages of it that one request touches.
+        #[arg(long, default_value_t = 256)]
+        pages: usize,
+        #[command(flatten)]
+        rhythm: Rhythm,
+    },
+    /// A client of a redis server: SET and GET in turn.
+    Redis {
+        /// `HOST:PORT`, or the path of a unix socket.
+        #[arg(long)]
+        address: String,
+        /// Bytes of one value.
+        #[arg(long, default_value_t = 64)]
+        value: usize,
+        #[command(flatten)]
+        rhythm: Rhythm,
+    },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Rhythm {
+    /// The time between two requests.
+    #[arg(long, value_parser = span)]
+    every: Duration,
+    /// How long requests are scheduled.
+    #[arg(long = "for", value_parser = span)]
+    run_for: Duration,
+    /// The first request, in microseconds of CLOCK_MONOTONIC; now if absent.
+    #[arg(long)]
+    start_at: Option<u64>,
+}
+
+impl Rhythm {
+    fn schedule(&self) -> Schedule {
+        Schedule::new(self.start_at, self.every, self.run_for)
+    }
+}
+
+/// Runs a victim to its end and prints its record.
+///
+/// # Errors
+/// What it works with (a socket, a server) failed.
+pub(crate) fn run(victim: &Victim) -> anyhow::Result<()> {
+    match victim {
+        Victim::Timer {
+            work,
+            threads,
+            rhythm,
+        } => record::print("timer", timer(*work, *threads, rhythm.schedule())?),
+        Victim::Request {
+            working_set,
+            pages,
+            rhythm,
+        } => {
+            // The working set is made before the first request is due: its making is no request.
+            let link = keeper(*working_set, *pages)?;
+            record::print("request", request(link, rhythm.schedule())?)
+        }
+        Victim::Redis {
+            address,
+            value,
+            rhythm,
+        } => {
+            let client = Redis::connect(address, *value)?;
+            record::print("redis", client.run(rhythm.schedule())?)
+        }
+    }
+}
+
+fn timer(work: Duration, threads: u64, schedule: Schedule) -> anyhow::Result<Vec<Request>> {
+    let work_us = record::span_us(work);
+    let mut all = Vec::new();
+    std::thread::scope(|scope| {
+        let one = || {
+            serve(schedule, || {
+                burn(work_us);
+                Ok(())
+            })
+        };
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
+        for thread in running {
+            match thread.join() {
+                Ok(requests) => all.extend(requests?),
+                Err(_) => anyhow::bail!("a thread of the timer victim died"),
+            }
+        }
+        Ok(all)
+    })
+}
+
+/// Uses exactly this much CPU time, however long that takes.
+fn burn(work_us: u64) {
+    let until = thread_cpu_us() + work_us;
+    while thread_cpu_us() < until {
+        record::churn(1_000);
+    }
+}
+
+const PAGE: usize = 4096;
+
+/// Starts the thread that owns the working set and answers one byte with one byte.
+fn keeper(working_set: usize, pages: usize) -> anyhow::Result<UnixStream> {
+    let (near, mut far) = UnixStream::pair()?;
+    let (ready, made) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut memory = vec![1_u8; working_set.max(PAGE)];
+        let count = memory.len() / PAGE;
+        let mut at = 0;
+        let mut byte = [0_u8];
+        let _ = ready.send(());
+        while far.read_exact(&mut byte).is_ok() {
+            for _ in 0..pages {
+                // A stride that is prime to most counts visits every page in no helpful order.
+                at = (at + 7919) % count;
+                if let Some(cell) = memory.get_mut(at * PAGE) {
+                    *cell = cell.wrapping_add(1);
+                }
+            }
+            if far.write_all(&byte).is_err() {
+                break;
+            }
+        }
+    });
+    made.recv()?;
+    Ok(near)
+}
+
+fn request(mut link: UnixStream, schedule: Schedule) -> anyhow::Result<Vec<Request>> {
+    serve(schedule, || {
+        let mut byte = [0_u8];
+        link.write_all(&byte)?;
+        link.read_exact(&mut byte)?;
+        Ok(())
+    })
+}
+
+trait Stream: Read + Write + Send {}
+impl Stream for TcpStream {}
+impl Stream for UnixStream {}
+
+/// A client that sends on time whether or not answers came (requests are pipelined), so that a
+/// stalled server is paid for by every request that was due meanwhile.
+struct Redis {
+    tx: Box<dyn Stream>,
+    rx: Box<dyn Stream>,
+    value: String,
+}
+
+/// How long an answer may take before the rest counts as never answered.
+const SILENCE: Duration = Duration::from_secs(15);
+
+impl Redis {
+    fn connect(address: &str, value: usize) -> anyhow::Result<Redis> {
+        let (tx, rx): (Box<dyn Stream>, Box<dyn Stream>) = if address.contains('/') {
+            let tx = UnixStream::connect(address)?;
+            let rx = tx.try_clone()?;
+            rx.set_read_timeout(Some(SILENCE))?;
+            (Box::new(tx), Box::new(rx))
+        } else {
+            let tx = TcpStream::connect(address)?;
+            tx.set_nodelay(true)?;
+            let rx = tx.try_clone()?;
+            rx.set_read_timeout(Some(SILENCE))?;
+            (Box::new(tx), Box::new(rx))
+        };
+        Ok(Redis {
+            tx,
+            rx,
+            value: "x".repeat(value),
+        })
+    }
+
+    fn run(self, schedule: Schedule) -> anyhow::Result<Vec<Request>> {
+        let Redis { mut tx, rx, value } = self;
+        let (sent, due) = mpsc::channel::<u64>();
+        let reader = std::thread::spawn(move || collect(rx, &due));
+        for (n, due) in schedule.due().enumerate() {
+            record::sleep_until(due);
+            let key = n % 1000;
+            let command = if n % 2 == 0 {
+                format!("SET noisy:{key} {value}\r\n")
+            } else {
+                format!("GET noisy:{}\r\n", key.saturating_sub(1))
+            };
+            // The reader is told first: an answer never arrives without somebody to count it.
+            let _ = sent.send(due);
+            if tx.write_all(command.as_bytes()).is_err() {
+                break;
+            }
+        }
+        drop(sent);
+        let mut requests = reader
+            .join()
+            .map_err(|_| anyhow::anyhow!("the reader of answers died"))?;
+        // What could not even be sent was never answered either.
+        requests.extend(schedule.due().skip(requests.len()).map(|due| (due, None)));
+        Ok(requests)
+    }
+}
+
+/// Pairs each answer with the request that was due; after a silence the rest is unanswered.
+fn collect(rx: Box<dyn Stream>, due: &mpsc::Receiver<u64>) -> Vec<Request> {
+    let mut answers = std::io::BufReader::new(rx);
+    let mut requests = Vec::new();
+    let mut silent = false;
+    while let Ok(due) = due.recv() {
+        silent = silent || answer(&mut answers).is_err();
+        let latency = (!silent).then(|| now_us().saturating_sub(due));
+        requests.push((due, latency));
+    }
+    requests
+}
+
+/// Reads one reply of the redis protocol: a status, a number, or a string of a given length.
+fn answer(rx: &mut impl std::io::BufRead) -> anyhow::Result<()> {
+    let mut line = String::new();
+    if rx.read_line(&mut line)? == 0 {
+        anyhow::bail!("the server hung up");
+    }
+    let line = line.trim_end();
+    match line.split_at_checked(1) {
+        Some(("+" | ":", _)) | Some(("$", "-1")) => Ok(()),
+        Some(("$", length)) => {
+            let mut body = vec![0; length.parse::<usize>()? + 2];
+            rx.read_exact(&mut body)?;
+            Ok(())
+        }
+        _ => anyhow::bail!("the server said {line:?}"),
+    }
+}

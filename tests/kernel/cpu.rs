@@ -1,0 +1,263 @@
+//! A hog of eight threads beside an open-loop victim, in sibling cgroups on one CPU.
+//!
+//! Each arm is one attack: at least 10 s of quiet, then 10 s of hog. Requests that were due from
+//! 1 s (light victim: 2 s) after the attack's start to its end are judged. In the governed arms the
+//! attack's phase against the victim's rhythm differs from run to run, and the worst run counts.
+//! Before each, the same attack without control in the same boot: an arm that cannot show
+//! the harm proves nothing by showing none.
+
+use crate::load::{Load, Window, now_us, sleep_until};
+use crate::rig::{Group, Rig};
+use crate::table;
+use libtest_mimic::Trial;
+use std::time::Duration;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        crate::trial("cpu::a_heavy_victim_is_saved_from_eight_spinners", || {
+            campaign(&HEAVY)
+        }),
+        crate::trial("cpu::a_light_victim_is_saved_from_eight_spinners", || {
+            campaign(&LIGHT)
+        }),
+        crate::trial(
+            "cpu::a_light_victim_keeps_its_p99_when_the_policy_allows_idle",
+            || campaign(&LIGHT_IDLE),
+        ),
+    ]
+}
+
+/// A victim, and what the governor owes it.
+struct Promise {
+    name: &'static str,
+    work: &'static str,
+    policy: &'static str,
+    /// Requests due from here on, after the attack's start, are judged.
+    from_ms: u64,
+    /// The hog's lever must have been moved by then: on 6.1, and on later kernels.
+    first_write_ms: (u64, u64),
+    /// At most this many times what the victim has alone.
+    p50: f64,
+    /// Likewise; `None`: no promise.
+    p99: Option<f64>,
+    /// Without control, the worst p50 must be at least this many times what it is alone.
+    harm: f64,
+}
+
+const HEAVY: Promise = Promise {
+    name: "heavy",
+    work: "40ms",
+    policy: "",
+    from_ms: 1_000,
+    first_write_ms: (250, 150),
+    p50: 1.2,
+    p99: Some(1.2),
+    harm: 10.0,
+};
+
+const LIGHT: Promise = Promise {
+    name: "light",
+    work: "5ms",
+    policy: "",
+    from_ms: 2_000,
+    first_write_ms: (1_000, 1_000),
+    p50: 1.1,
+    p99: None,
+    harm: 1.5,
+};
+
+const LIGHT_IDLE: Promise = Promise {
+    name: "light, idle",
+    policy: "[cpu]\nidle = true\n",
+    p99: Some(1.2),
+    ..LIGHT
+};
+
+/// From the first request to the attack.
+const QUIET_US: u64 = 11_000_000;
+const ATTACK_US: u64 = 10_000_000;
+/// The hog keeps at least this part of what the victim leaves.
+const HOG_KEEPS: f64 = 0.95;
+/// How long after the attack's end the last limit may stand.
+const GIVEN_BACK: Duration = Duration::from_secs(60);
+
+fn campaign(promise: &Promise) {
+    let runs: u32 = std::env::var("KERNEL_RUNS").map_or(2, |n| n.parse().expect("KERNEL_RUNS"));
+    let alone = attack(promise, Attack::None, Control::None);
+    println!();
+    alone.print(promise, "alone", &alone);
+    let mut harm: f64 = 0.0;
+    let mut broken = Vec::new();
+    for run in 0..runs {
+        // The phases divide the victim's 50 ms evenly; the odd part keeps them off the ticks.
+        let phase = Attack::AtPhase(u64::from(run) * 50_000 / u64::from(runs) + 1_237);
+        let run = run + 1;
+        let ungoverned = attack(promise, phase, Control::None);
+        ungoverned.print(promise, &format!("no control {run}"), &alone);
+        harm = harm.max(ungoverned.p50() / alone.p50());
+        let governed = attack(promise, phase, Control::Governor);
+        governed.print(promise, &format!("governed {run}"), &alone);
+        let why = governed.broken_promises(promise, &alone);
+        broken.extend(why.into_iter().map(|why| format!("run {run}: {why}")));
+    }
+    assert!(
+        harm >= promise.harm,
+        "the attack does no harm here: nothing would be proved"
+    );
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[derive(Clone, Copy)]
+enum Attack {
+    None,
+    /// So long after the end of the quiet time.
+    AtPhase(u64),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Control {
+    None,
+    Governor,
+}
+
+/// What came of one attack.
+struct Outcome {
+    victim: Window,
+    first_write_ms: Option<f64>,
+    /// The hog's CPU time over what the victim left of the window.
+    hog_share: f64,
+    governor_share: f64,
+}
+
+fn attack(promise: &Promise, attack: Attack, control: Control) -> Outcome {
+    let rig = Rig::new("cpu");
+    let victim = rig.group("victim");
+    let hog = rig.group("hog");
+    let originals = (victim.knobs(), hog.knobs());
+    let governor = (control == Control::Governor).then(|| rig.governor(promise.policy));
+
+    let first_due = now_us() + 500_000;
+    let load = Load::start(
+        &victim,
+        &format!(
+            "victim timer --work {} --every 50ms --for 21200ms --start-at {first_due}",
+            promise.work
+        ),
+    );
+    let (start, spinners) = match attack {
+        Attack::None => (first_due + QUIET_US, None),
+        Attack::AtPhase(phase_us) => {
+            let start = first_due + QUIET_US + phase_us;
+            sleep_until(start);
+            (
+                start,
+                Some(Load::start(&hog, "hog cpu --threads 8 --for 10s")),
+            )
+        }
+    };
+    let from = start + promise.from_ms * 1_000;
+    let to = start + ATTACK_US;
+    let first_write_ms = governor
+        .as_ref()
+        .and_then(|_| first_write(&hog, start, from));
+
+    sleep_until(from);
+    let usage = || {
+        let own = governor.as_ref().map_or(0, |governor| governor.cpu_us());
+        (victim.cpu_us(), hog.cpu_us(), own)
+    };
+    let before = usage();
+    sleep_until(to);
+    let after = usage();
+    let left = (to - from).saturating_sub(after.0 - before.0) as f64;
+
+    let record = load.record();
+    if let Some(spinners) = spinners {
+        spinners.finish();
+    }
+    if governor.is_some() {
+        hog.must_be_given_back(&originals.1, GIVEN_BACK);
+        victim.must_be_given_back(&originals.0, Duration::ZERO);
+        hog.must_never_have_had_a_quota();
+        victim.must_never_have_had_a_quota();
+    }
+    Outcome {
+        victim: record.window(from, to),
+        first_write_ms,
+        hog_share: (after.1 - before.1) as f64 / left,
+        governor_share: (after.2 - before.2) as f64 / (to - from) as f64,
+    }
+}
+
+/// Watches the hog's lever until it moves; polling ends where the judged window begins.
+fn first_write(hog: &Group, start_us: u64, until_us: u64) -> Option<f64> {
+    let lever = || (hog.read("cpu.weight"), hog.read("cpu.idle"));
+    let untouched = lever();
+    while now_us() < until_us {
+        if lever() != untouched {
+            return Some((now_us() - start_us) as f64 / 1000.0);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    None
+}
+
+impl Outcome {
+    fn p50(&self) -> f64 {
+        self.victim.percentile(0.5).ms()
+    }
+
+    fn p99(&self) -> f64 {
+        self.victim.percentile(0.99).ms()
+    }
+
+    fn print(&self, promise: &Promise, arm: &str, alone: &Outcome) {
+        table::row(&[
+            promise.name.to_owned(),
+            arm.to_owned(),
+            table::latencies(&self.victim),
+            format!(
+                "{:.2} / {:.2}",
+                self.p50() / alone.p50(),
+                self.p99() / alone.p99()
+            ),
+            format!(
+                "{:.0} % of {}",
+                self.victim.answered() * 100.0,
+                self.victim.due()
+            ),
+            self.first_write_ms
+                .map_or_else(|| "–".to_owned(), |ms| format!("{ms:.0} ms")),
+            format!("{:.1} %", self.hog_share * 100.0),
+            format!("{:.2} %", self.governor_share * 100.0),
+        ]);
+    }
+
+    fn broken_promises(&self, promise: &Promise, alone: &Outcome) -> Vec<String> {
+        let mut broken = Vec::new();
+        let limit_ms = match table::kernel().as_str() {
+            "6.1" => promise.first_write_ms.0,
+            _ => promise.first_write_ms.1,
+        };
+        match self.first_write_ms {
+            Some(ms) if ms <= limit_ms as f64 => {}
+            Some(ms) => broken.push(format!("first write after {ms:.0} ms, not {limit_ms}")),
+            None => broken.push("the lever was not moved".to_owned()),
+        }
+        let p50 = self.p50() / alone.p50();
+        if p50 > promise.p50 {
+            broken.push(format!("p50 is {p50:.2} × alone, not {}", promise.p50));
+        }
+        let p99 = self.p99() / alone.p99();
+        if promise.p99.is_some_and(|most| p99 > most) {
+            broken.push(format!("p99 is {p99:.2} × alone"));
+        }
+        if self.hog_share < HOG_KEEPS {
+            broken.push(format!(
+                "the hog keeps {:.1} % of what is left",
+                self.hog_share * 100.0
+            ));
+        }
+        broken
+    }
+}

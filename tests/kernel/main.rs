@@ -1,0 +1,51 @@
+//! The kernel tests: what is true on a real Linux, tried on a real Linux.
+//!
+//! One binary, three roles. As PID 1 it is the `/init` of the lab's light rig ([`init`]); started by
+//! that, or by root on any host with a usable cgroup v2, it is a test runner. `tests/kernel/run`
+//! builds it, boots it on every kernel of the lab and adds up. Nothing is ever skipped here: a test
+//! that cannot run fails and says what is missing.
+//!
+//! A test gets a fresh subtree of cgroups ([`rig::Rig`]), starts loads in them ([`load::Load`]) and
+//! the real `governor run` beside them ([`daemon::Daemon`]), and looks at the kernel's files.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test runner: it lives on clocks, files, processes and output, and fails by panicking"
+)]
+
+mod cpu;
+mod daemon;
+mod init;
+mod load;
+mod rig;
+mod table;
+
+use libtest_mimic::{Arguments, ColorSetting, Trial};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        init::run();
+    }
+    let mut arguments = Arguments::from_args();
+    // Tests own the CPUs while they run: two at once would measure each other.
+    arguments.test_threads = Some(1);
+    arguments.color = Some(ColorSetting::Never);
+    libtest_mimic::run(&arguments, trials()).exit_code()
+}
+
+fn trials() -> Vec<Trial> {
+    [cpu::trials()].into_iter().flatten().collect()
+}
+
+/// A trial from a function that panics when the claim in its name is false.
+fn trial(name: &str, claim: fn()) -> Trial {
+    Trial::test(name, move || {
+        claim();
+        Ok(())
+    })
+}
