@@ -6,12 +6,20 @@
 readonly APT_KEYRING=${GOVERNOR_LAB_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 
 apt_mirror() {
-    local mirror
-    # shellcheck disable=SC2016 # apt expands it, not the shell
-    mirror=${GOVERNOR_LAB_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' \
-        'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 'Component: main' | sort -u | head -n 1)}
+    local mirror=${GOVERNOR_LAB_MIRROR:-}
+    [[ -n $mirror ]] || mirror=$(apt_own_mirror)
+    if [[ -z $mirror && $(id -u) == 0 ]]; then
+        host_apt update || true # a machine that never fetched its lists knows no origin yet
+        mirror=$(apt_own_mirror)
+    fi
     [[ -n $mirror ]] || lab_die "apt knows no Debian mirror here: run apt-get update, or set GOVERNOR_LAB_MIRROR"
     printf '%s\n' "$mirror"
+}
+
+apt_own_mirror() {
+    # shellcheck disable=SC2016 # apt expands it, not the shell
+    apt-get indextargets --format '$(REPO_URI)' \
+        'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 'Component: main' | sort -u | sed -n 1p
 }
 
 # apt_in SUITE TOOL ARGS...: runs apt-get or apt-cache in the suite's own root.

@@ -12,6 +12,7 @@ depmod                 kmod              light
 xz                     xz-utils          light
 busybox                busybox-static    light
 flock                  util-linux        light
+pgrep                  procps            light
 qemu-img               qemu-utils        full
 mmdebstrap             mmdebstrap        full
 ssh                    openssh-client    full

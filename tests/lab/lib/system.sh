@@ -58,9 +58,10 @@ system_boot() {
 
 # Alive, and really ours: a pid is used again one day.
 system_alive() {
-    local pid
+    local pid line
     pid=$(cat "$1/pid" 2>/dev/null) || return 1
-    { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -q -F "$1/qmp"
+    line=$({ tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null) || return 1
+    [[ $line == *"$1/qmp"* ]]
 }
 
 system_kill() {
