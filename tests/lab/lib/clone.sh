@@ -79,12 +79,22 @@ clone_stop() {
     rm -rf "$state"
 }
 
-# A guest that lives no longer than this process, whatever ends it.
-clone_borrow() {
-    CLONE_STATE=
-    trap 'if [[ -n $CLONE_STATE ]]; then clone_stop "$CLONE_STATE"; fi' EXIT
+# Whatever ends this process: the running line goes, and so does the guest that is CLONE_STATE.
+clone_traps() {
+    CLONE_STATE='' CLONE_SSH=''
+    trap clone_cleanup EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
+}
+
+clone_cleanup() {
+    if [[ -n $CLONE_SSH ]]; then kill "$CLONE_SSH" 2>/dev/null || true; fi
+    if [[ -n $CLONE_STATE ]]; then clone_stop "$CLONE_STATE"; fi
+}
+
+# A guest that lives no longer than this process.
+clone_borrow() {
+    clone_traps
     clone_start "$1.$$" setpriv --pdeathsig KILL
 }
 
@@ -93,7 +103,11 @@ clone_line() {
     local state=$1 timeout=$2 code=0
     shift 2
     ssh_options "$state"
-    timeout --foreground "$timeout" ssh "${SSH_OPTIONS[@]}" -n governor-lab "$*" || code=$?
+    # In the background and waited for: only so does a signal get through to our traps at once.
+    timeout --foreground "$timeout" ssh "${SSH_OPTIONS[@]}" -n governor-lab "$*" &
+    CLONE_SSH=$!
+    wait "$CLONE_SSH" || code=$?
+    CLONE_SSH=
     if [[ $code == 124 ]]; then lab_say "the line did not end within $timeout s"; fi
     if [[ $code == 255 ]] && ! system_alive "$state"; then
         lab_say "the guest is gone; its last words:"
@@ -111,7 +125,6 @@ run_main() {
     for pair in "${CLONE_IN[@]}"; do
         ssh_put "$CLONE_STATE" "${pair%%:*}" "${pair#*:}" || lab_die "could not put $pair"
     done
-    # Ctrl-C while a child runs in the foreground: bash waits for the child, which gets the signal too.
     clone_line "$CLONE_STATE" "$CLONE_TIMEOUT" "${CLONE_LINE[@]}" || code=$?
     # Also after a failure: what came out says why.
     for pair in "${CLONE_OUT[@]}"; do
@@ -123,10 +136,7 @@ run_main() {
 up_main() {
     clone_options "$@"
     [[ -n $CLONE_KERNEL && -n $CLONE_NAME ]] || { clone_usage; lab_die "up: --kernel and --name are needed"; }
-    CLONE_STATE=
-    trap 'if [[ -n $CLONE_STATE ]]; then clone_stop "$CLONE_STATE"; fi' EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
+    clone_traps
     clone_start "$CLONE_NAME" setsid
     CLONE_STATE= # it stays
 }
@@ -142,6 +152,7 @@ clone_running() {
 
 exec_main() {
     local state
+    clone_traps
     state=$(clone_running "$@")
     shift
     clone_options "$@"
