@@ -4,7 +4,11 @@ use super::{Mode, Resource, Role, Rung};
 
 /// One answer of `governor status`. Times are seconds, shares fractions of 1, sizes bytes.
 /// An absent value is `None`, and is shown as `-`.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+///
+/// Fields that a newer or older daemon does not send read as their defaults, so that a client of one
+/// version can show the answer of another.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Status {
     /// What answered.
     pub header: Header,
@@ -15,7 +19,8 @@ pub struct Status {
 }
 
 /// The governor itself.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Header {
     /// `daemon`, or `direct sample` where no daemon answered.
     pub source: String,
@@ -35,6 +40,8 @@ pub struct Header {
     pub interval_ms: f64,
     /// PSI triggers armed.
     pub doorbells: u32,
+    /// Seconds since this snapshot was taken, when it was answered.
+    pub age_s: f64,
     /// Samples taken since the start.
     pub ticks: u64,
     /// The governor's own CPU use as a fraction of one CPU, over its last seconds.
@@ -56,7 +63,8 @@ pub struct Header {
 }
 
 /// One container (or protected service).
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct ContainerView {
     /// Name for people.
     pub name: String,
@@ -91,10 +99,12 @@ pub struct ContainerView {
 }
 
 /// One knob that is held.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LimitView {
     /// The aggressor's name.
     pub container: String,
+    /// The aggressor's path from the cgroup root, lossily: names need not be unique.
+    pub path: String,
     /// The lever's path, lossily: the container's own group or a slice above it.
     pub lever: String,
     /// The victim's name.
