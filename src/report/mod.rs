@@ -1,1 +1,20 @@
-//! Room.
+//! Status and events for people and for programs: snapshots in, strings out. Prints nothing.
+//!
+//! Every name that is shown may be hostile (a container chooses it): [`clean`] is the only way in
+//! which foreign text reaches a line.
+
+mod checks;
+mod event;
+mod measure;
+mod status;
+mod table;
+mod text;
+
+pub use checks::{Check, Checks, Finding, checks_text};
+pub use event::{event_level, event_line};
+pub use status::{status_text, warnings};
+pub use table::Paint;
+pub use text::{clean, shorten};
+
+#[cfg(test)]
+mod tests;

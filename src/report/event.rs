@@ -1,0 +1,226 @@
+//! One event as one line that can be searched for: what, who, whom, how much, from what to what,
+//! and on what grounds.
+
+use std::fmt::Write;
+
+use tracing::Level;
+
+use super::text::quoted;
+use crate::model::{
+    CpuMax, Event, EventKind, Evidence, GroupId, Knob, KnobValue, Knobs, Limit, Resource, Span,
+    Topology, Verdict, WhyNobody,
+};
+
+const NAME_MAX: usize = 64;
+const PATH_MAX: usize = 200;
+/// Suspects in a line; the evidence keeps them all.
+const SUSPECTS_MAX: usize = 5;
+
+/// The event in words and `key=value` pairs, without a time (the log has its own). `topology` gives
+/// names and the knobs' originals; a group that is gone from it is shown by its inode.
+#[must_use]
+pub fn event_line(event: &Event, topology: &Topology) -> String {
+    let mut line = Line {
+        text: word(event.kind).to_owned(),
+        topology,
+    };
+    line.who(&event.evidence);
+    match event.kind {
+        EventKind::Tightened { lever, knob, value }
+        | EventKind::Loosened { lever, knob, value } => {
+            line.change(lever, knob, value);
+        }
+        EventKind::Nobody(why) => line.pair("why", why_nobody(why)),
+        EventKind::Proved(verdict) => line.pair("verdict", verdict_word(verdict)),
+        EventKind::CannotAct { knob, why } => {
+            line.pair("knob", knob.file());
+            line.pair("why", &why.to_string());
+        }
+        EventKind::Drift { knob } => line.pair("knob", knob.file()),
+        EventKind::Alarm | EventKind::Released => {}
+    }
+    line.grounds(&event.evidence);
+    line.text
+}
+
+/// How loud the event is in a log.
+#[must_use]
+pub const fn event_level(kind: EventKind) -> Level {
+    match kind {
+        EventKind::CannotAct { .. } => Level::ERROR,
+        EventKind::Drift { .. } | EventKind::Proved(Verdict::Failed) => Level::WARN,
+        EventKind::Alarm
+        | EventKind::Nobody(_)
+        | EventKind::Tightened { .. }
+        | EventKind::Loosened { .. }
+        | EventKind::Proved(_)
+        | EventKind::Released => Level::INFO,
+    }
+}
+
+struct Line<'a> {
+    text: String,
+    topology: &'a Topology,
+}
+
+impl Line<'_> {
+    fn pair(&mut self, key: &str, value: &str) {
+        self.put(format_args!(" {key}={}", quoted(value, PATH_MAX)));
+    }
+
+    fn put(&mut self, pieces: std::fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = self.text.write_fmt(pieces);
+    }
+
+    fn name(&self, id: GroupId) -> String {
+        let name = match self.topology.find(id) {
+            Some((_, group)) => group.name(),
+            None => format!("#{}", id.0),
+        };
+        quoted(&name, NAME_MAX)
+    }
+
+    fn who(&mut self, evidence: &Evidence) {
+        if let Some(aggressor) = evidence.aggressor {
+            let name = self.name(aggressor);
+            self.put(format_args!(" aggressor={name}"));
+        }
+        if let Some(victim) = evidence.victim {
+            let name = self.name(victim);
+            self.put(format_args!(" victim={name}"));
+        }
+        if let Some(resource) = evidence.resource {
+            self.put(format_args!(" resource={}", resource_word(resource)));
+        }
+    }
+
+    fn change(&mut self, lever: GroupId, knob: Knob, value: KnobValue) {
+        self.pair("knob", knob.file());
+        let found = self.topology.find(lever).map(|(_, group)| group);
+        if let Some(original) = found.and_then(|group| original(&group.knobs, knob)) {
+            self.pair("original", &value_text(original));
+        }
+        self.pair("to", &value_text(value));
+        match found {
+            Some(group) => self.pair("lever", &String::from_utf8_lossy(&group.path)),
+            None => self.put(format_args!(" lever=#{}", lever.0)),
+        }
+    }
+
+    fn grounds(&mut self, evidence: &Evidence) {
+        if evidence.victim.is_none() {
+            return;
+        }
+        let percent = |share: f64| share * 100.0;
+        self.put(format_args!(" harm={:.1}%", percent(evidence.harm)));
+        if evidence.harm_before > 0.0 {
+            self.put(format_args!(
+                " before={:.1}%",
+                percent(evidence.harm_before)
+            ));
+        }
+        self.put(format_args!(
+            " baseline={:.1}% bucket={}",
+            percent(evidence.baseline),
+            evidence.bucket
+        ));
+        let (least, most) = evidence.own;
+        if most > Span::ZERO {
+            self.put(format_args!(" own={least}..{most}"));
+        }
+        for (rank, suspect) in evidence.suspects.iter().take(SUSPECTS_MAX).enumerate() {
+            let name = self.name(suspect.id);
+            self.put(format_args!(
+                "{}{name}:blame={:.0}%,{}",
+                if rank == 0 { " suspects=" } else { ";" },
+                percent(suspect.blame.get()),
+                usage(evidence.resource, suspect.usage, suspect.entitlement)
+            ));
+        }
+        let more = evidence.suspects.len().saturating_sub(SUSPECTS_MAX);
+        if more > 0 {
+            self.put(format_args!(";+{more}"));
+        }
+    }
+}
+
+fn usage(resource: Option<Resource>, usage: f64, entitlement: f64) -> String {
+    match resource {
+        Some(Resource::Memory) => {
+            let mib = f64::from(1 << 20);
+            format!(
+                "grows={:.1}MiB/s,of={:.1}MiB/s",
+                usage / mib,
+                entitlement / mib
+            )
+        }
+        Some(Resource::Cpu) | None => format!("uses={usage:.2}cpu,of={entitlement:.2}cpu"),
+    }
+}
+
+const fn word(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Alarm => "alarm",
+        EventKind::Nobody(_) => "nobody-to-blame",
+        EventKind::Tightened { .. } => "tightened",
+        EventKind::Loosened { .. } => "loosened",
+        EventKind::Proved(_) => "proved",
+        EventKind::Released => "released",
+        EventKind::CannotAct { .. } => "cannot-act",
+        EventKind::Drift { .. } => "drift",
+    }
+}
+
+const fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Confirmed => "confirmed",
+        Verdict::Exonerated => "exonerated",
+        Verdict::Unproven => "unproven",
+        Verdict::Failed => "failed",
+    }
+}
+
+const fn why_nobody(why: WhyNobody) -> &'static str {
+    match why {
+        WhyNobody::NoExcess => "nobody takes more than its entitlement",
+        WhyNobody::NoMargin => "no suspect stands out from the next",
+        WhyNobody::Protected => "all who take too much are protected",
+        WhyNobody::Exonerated => "all who take too much were lately exonerated",
+        WhyNobody::AtFloor => "all who take too much are held at their floor",
+        WhyNobody::NoLever => "the one to blame has no knob that can be written",
+        WhyNobody::Busy => "another experiment on this resource is under way",
+    }
+}
+
+const fn resource_word(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Cpu => "cpu",
+        Resource::Memory => "memory",
+    }
+}
+
+fn original(knobs: &Knobs, knob: Knob) -> Option<KnobValue> {
+    match knob {
+        Knob::CpuIdle => knobs.cpu_idle.ok().map(KnobValue::Idle),
+        Knob::CpuWeight => knobs.cpu_weight.ok().map(KnobValue::Weight),
+        Knob::CpuMax => knobs.cpu_max.ok().map(KnobValue::CpuMax),
+        Knob::CpuMaxBurst => knobs.cpu_max_burst.ok().map(KnobValue::Burst),
+        Knob::MemoryHigh => knobs.memory_high.ok().map(KnobValue::Bytes),
+        Knob::MemorySwapMax => knobs.memory_swap_max.ok().map(KnobValue::Bytes),
+    }
+}
+
+/// As it stands in the kernel's file, but for sizes, which are shown for people.
+fn value_text(value: KnobValue) -> String {
+    match value {
+        KnobValue::Idle(on) => u8::from(on).to_string(),
+        KnobValue::Weight(weight) => weight.get().to_string(),
+        KnobValue::CpuMax(CpuMax { quota, period }) => match quota {
+            Limit::Max => format!("max {}", period.micros()),
+            Limit::At(quota) => format!("{} {}", quota.micros(), period.micros()),
+        },
+        KnobValue::Burst(burst) => burst.micros().to_string(),
+        KnobValue::Bytes(limit) => limit.to_string(),
+    }
+}
