@@ -1,6 +1,10 @@
 //! The only room that touches the system: directory fds, the clock, triggers, inotify, sockets of
 //! runtimes. Everything else is told what was read.
 
+mod whole_file;
+
+pub use whole_file::{FileError, read_whole};
+
 use crate::model::{GroupId, Knob, Original, Reading};
 
 /// Reading and writing knobs of cgroups by identity: the seam between acting and the system.
