@@ -1,1 +1,20 @@
-//! Room.
+//! The loop: discover, sample, step, act, journal, restore; and the side thread that serves it.
+
+mod ask;
+mod board;
+mod inbox;
+mod names;
+mod policy_file;
+mod serve;
+mod service;
+mod side;
+mod socket;
+mod watch;
+
+pub use ask::{ANSWER_MAX, Answer, Ask, AskError, QUESTION_MAX, Restored, ask};
+pub use board::{Board, Posted};
+pub use inbox::{Inbox, Nudge, Outbox, Reply, Request, Undelivered, inbox};
+pub use names::{Named, Names, NamesWanted};
+pub use policy_file::{BUILT_IN, LoadError, Loaded, PolicyFile, SEARCH};
+pub use side::{Side, SideError, SideSetup};
+pub use socket::{Allow, DoorError, Peer, owner_rule};
