@@ -117,6 +117,7 @@ impl PolicyFile {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests write files")]
 mod tests {
     use super::*;
 

@@ -199,6 +199,7 @@ impl Folders {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests write files")]
 mod tests {
     use std::path::Path;
     use std::time::Instant;
