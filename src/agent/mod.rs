@@ -1,15 +1,16 @@
 //! The loop: discover, sample, step, act, journal, restore; and the side thread that serves it.
 
+pub mod act;
 mod ask;
 mod board;
 mod inbox;
 mod names;
 mod policy_file;
-mod policy_watch;
 mod serve;
 mod service;
 mod side;
 mod socket;
+mod watch;
 
 pub use ask::{ANSWER_MAX, Answer, Ask, AskError, QUESTION_MAX, Restored, ask};
 pub use board::{Board, Posted};

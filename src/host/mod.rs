@@ -1,6 +1,7 @@
 //! The only room that touches the system: directory fds, the clock, triggers, inotify, sockets of
 //! runtimes. Everything else is told what was read.
 
+pub mod map;
 mod whole_file;
 
 pub use whole_file::{FileError, read_whole};

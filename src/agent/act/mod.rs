@@ -1,0 +1,32 @@
+//! Acting on knobs, and giving them back.
+//!
+//! | module | step |
+//! |---|---|
+//! | `actuate` | a plan's changes in, outcomes out |
+//! | `steps` | one knob: compare, write, read back, judge |
+//! | `depend` | knobs that cannot be held alone |
+//! | `watch` | what time does to held knobs: slow writes, leases, other writers |
+//! | `undo` | one knob back to its original |
+//! | `restore` | everything that an earlier run held |
+//! | `journal`, `journal_format` | originals, written down before a knob is touched |
+//! | `writer` | the thread for writes that may take seconds |
+
+mod actuate;
+mod depend;
+mod hold;
+mod journal;
+mod journal_format;
+mod restore;
+mod steps;
+mod undo;
+mod watch;
+mod writer;
+
+pub use actuate::Actuator;
+pub use hold::{Held, Phase};
+pub use journal::{Fault, Found, Journal, JournalError, SlotId, Store};
+pub use journal_format::{BootId, Idled, KnobText, Record, SLOTS, StoredPath};
+pub use restore::{RestoreItem, RestoreReport, restore, restore_all};
+pub use undo::Undone;
+pub use watch::REASSERTS;
+pub use writer::SlowWriter;

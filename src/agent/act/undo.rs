@@ -1,0 +1,100 @@
+//! Giving one knob back: the same few lines after a release, after a crash and by hand.
+//!
+//! Read, compare, write, read back. What stands there now decides: our value is replaced by the
+//! original, the original is left, and anything else is somebody's and stays theirs. Being killed
+//! in between and doing it again ends in the same state.
+
+use super::journal_format::{Idled, KnobText, Record};
+use crate::host::KnobFiles;
+use crate::kernel::knob;
+use crate::model::{Absent, Knob};
+
+/// What a knob holds now, seen from a record of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// What we wrote, or the kernel as a consequence.
+    Ours,
+    /// What stood there before us.
+    Original,
+    /// Somebody else's value.
+    Theirs(KnobText),
+}
+
+/// What became of a knob that was to be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// The original was written and read back, byte for byte.
+    Restored,
+    /// The original stood there already.
+    AlreadyOriginal,
+    /// Somebody else's value stands there and was left.
+    Drifted(KnobText),
+    /// The cgroup is gone, or its controller was taken away and the limit with it.
+    Gone,
+    /// It could not be read or written; the record must be kept.
+    Failed(Absent),
+}
+
+/// Compares what was read with what we know.
+///
+/// The original is asked first: where both mean the same there is nothing to write.
+#[must_use]
+pub(super) fn standing(record: &Record, now: KnobText) -> Standing {
+    let same = |text: &KnobText| knob::same(record.knob, text.as_bytes(), now.as_bytes());
+    // While the group is idle its weight reads 0, and writing `cpu.idle` 0 makes it 100.
+    let by_idling = record.knob == Knob::CpuWeight
+        && record.idled == Idled::ByUs
+        && matches!(now.as_bytes(), b"0" | b"100");
+    if now == record.original {
+        Standing::Original
+    } else if record.ours.as_ref().is_some_and(same)
+        || record.next.as_ref().is_some_and(same)
+        || by_idling
+    {
+        Standing::Ours
+    } else {
+        Standing::Theirs(now)
+    }
+}
+
+/// Puts one original back, unless somebody else wrote the knob since.
+pub(super) fn give_back(record: &Record, files: &mut impl KnobFiles) -> Undone {
+    let now = match files.read_knob(record.group, record.knob) {
+        Ok(now) => now,
+        Err(why) => return unreachable(why),
+    };
+    match standing(record, now) {
+        Standing::Original => Undone::AlreadyOriginal,
+        Standing::Theirs(now) => Undone::Drifted(now),
+        Standing::Ours => {
+            let written = files.write_knob(record.group, record.knob, record.original.as_bytes());
+            confirm(record, written, files)
+        }
+    }
+}
+
+/// Judges a write of the original by reading back.
+pub(super) fn confirm(
+    record: &Record,
+    written: Result<(), Absent>,
+    files: &mut impl KnobFiles,
+) -> Undone {
+    let now = match files.read_knob(record.group, record.knob) {
+        Ok(now) => now,
+        Err(why) => return unreachable(why),
+    };
+    match (standing(record, now), written) {
+        (Standing::Original, _) => Undone::Restored,
+        (Standing::Theirs(now), _) => Undone::Drifted(now),
+        (Standing::Ours, Err(why)) => Undone::Failed(why),
+        (Standing::Ours, Ok(())) => Undone::Failed(Absent::Refused),
+    }
+}
+
+/// A file that is gone took our limit with it.
+const fn unreachable(why: Absent) -> Undone {
+    match why {
+        Absent::Gone | Absent::NoFile => Undone::Gone,
+        why => Undone::Failed(why),
+    }
+}
