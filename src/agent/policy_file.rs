@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config;
 use crate::host::{FileError, read_whole};
 use crate::model::{Mode, Policy};
+use crate::report::clean;
 
 /// The places that are looked at where no file is named: the operator's before the package's.
 pub const SEARCH: [&str; 2] = [
@@ -15,9 +16,6 @@ pub const SEARCH: [&str; 2] = [
 
 /// The name shown where no file was found.
 pub const BUILT_IN: &str = "built-in";
-
-/// The largest policy file that is read, in bytes.
-const POLICY_MAX: u64 = 1 << 20;
 
 /// Where to look, and what the command line says over it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,10 +92,10 @@ impl PolicyFile {
     /// If the named file is missing, a file cannot be read, or it is no valid policy.
     pub fn load(&self) -> Result<Loaded, LoadError> {
         for place in &self.places {
-            let path = place.display().to_string();
-            match read_whole(place, POLICY_MAX) {
-                Ok(text) => {
-                    let policy = config::parse(&text)
+            let path = clean(&place.display().to_string()).into_owned();
+            match read_whole(place, config::TEXT_MAX as u64) {
+                Ok(bytes) => {
+                    let policy = config::parse_bytes(&bytes)
                         .map_err(|problems| LoadError::Invalid(problems.render(&path)))?;
                     return Ok(self.overruled(policy, path));
                 }

@@ -1,4 +1,4 @@
-//! A small text file, whole: never half of the old and half of the new one.
+//! A small file, whole: never half of the old and half of the new one.
 #![allow(
     clippy::disallowed_methods,
     reason = "this is where operators' files are read"
@@ -32,14 +32,6 @@ pub enum FileError {
         /// The bound, in bytes.
         max: u64,
     },
-    /// Not text.
-    #[error("not UTF-8: the byte at offset {offset} (line {line}) is no text")]
-    NotUtf8 {
-        /// Of the first bad byte, from 0.
-        offset: usize,
-        /// Its line, from 1.
-        line: usize,
-    },
     /// It was written or replaced during every attempt.
     #[error("it keeps changing while it is read")]
     Changing,
@@ -48,18 +40,18 @@ pub enum FileError {
     Io(std::io::Error),
 }
 
-/// Reads the text file `path` of at most `max` bytes. A file that is written or replaced meanwhile
+/// Reads the file `path` of at most `max` bytes. A file that is written or replaced meanwhile
 /// is read again, a few times; a FIFO does not make us wait.
 ///
 /// # Errors
 /// See [`FileError`].
-pub fn read_whole(path: &Path, max: u64) -> Result<String, FileError> {
+pub fn read_whole(path: &Path, max: u64) -> Result<Vec<u8>, FileError> {
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             std::thread::sleep(BETWEEN_ATTEMPTS);
         }
         if let Some(bytes) = read_once(path, max)? {
-            return text(bytes);
+            return Ok(bytes);
         }
     }
     Err(FileError::Changing)
@@ -110,17 +102,6 @@ fn stamp(found: &Metadata) -> (u64, u64, u64, i64, i64) {
     (device, inode, size, found.mtime(), found.mtime_nsec())
 }
 
-fn text(bytes: Vec<u8>) -> Result<String, FileError> {
-    String::from_utf8(bytes).map_err(|error| {
-        let offset = error.utf8_error().valid_up_to();
-        let before = error.as_bytes().iter().take(offset);
-        FileError::NotUtf8 {
-            offset,
-            line: 1 + before.filter(|&&byte| byte == b'\n').count(),
-        }
-    })
-}
-
 fn classify(error: std::io::Error) -> FileError {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ENOTDIR) => FileError::NotFound,
@@ -169,24 +150,6 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_placed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        std::fs::write(&path, b"a = 1\nb = \xff\n").unwrap();
-        let error = read_whole(&path, MAX).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                FileError::NotUtf8 {
-                    offset: 10,
-                    line: 2
-                }
-            ),
-            "{error}"
-        );
-    }
-
-    #[test]
     fn a_file_that_is_replaced_all_the_time_is_read_whole_or_not_at_all() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
@@ -207,7 +170,7 @@ mod tests {
             });
             for _ in 0..200 {
                 match read_whole(&path, MAX) {
-                    Ok(text) => assert!(text == small || text == large),
+                    Ok(text) => assert!(text == small.as_bytes() || text == large.as_bytes()),
                     Err(error) => assert!(matches!(error, FileError::Changing), "{error}"),
                 }
             }

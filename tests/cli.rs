@@ -1,0 +1,94 @@
+//! The program as a person at a shell meets it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may fail by panicking, and writes files"
+)]
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+
+fn governor() -> Command {
+    let mut command = Command::cargo_bin("governor").unwrap();
+    command.timeout(std::time::Duration::from_secs(30));
+    command
+}
+
+/// A policy file with this text, in a folder that lives as long as the test holds it.
+fn policy(text: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("governor.toml");
+    std::fs::write(&path, text).unwrap();
+    (dir, path)
+}
+
+fn check(path: &Path) -> assert_cmd::assert::Assert {
+    governor().arg("check").arg(path).assert()
+}
+
+#[test]
+fn without_a_verb_the_usage_is_shown_and_the_code_says_so() {
+    governor().assert().code(2).stderr(contains("Usage"));
+    governor().arg("frobnicate").assert().code(2);
+    governor().args(["check", "a", "b"]).assert().code(2);
+}
+
+#[test]
+fn help_tells_every_exit_code() {
+    let mut assert = governor().arg("--help").assert().code(0);
+    for code in 0..=6 {
+        assert = assert.stdout(contains(format!("\n  {code}  ")));
+    }
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let version = format!("governor {}\n", env!("CARGO_PKG_VERSION"));
+    governor().arg("--version").assert().code(0).stdout(version);
+}
+
+#[test]
+fn a_valid_policy_is_said_to_be_valid() {
+    let (_dir, path) = policy("mode = \"dry-run\"\n");
+    check(&path).code(0).stdout(contains("valid"));
+}
+
+#[test]
+fn all_problems_of_a_policy_are_shown_at_once_with_their_places() {
+    let (_dir, path) = policy("mod = \"enforce\"\n[cpu]\ncap_floor = \"much\"\nenforce = 1\n");
+    check(&path)
+        .code(2)
+        .stdout("")
+        .stderr(contains("governor.toml:1"))
+        .stderr(contains("mode"))
+        .stderr(contains("governor.toml:3"))
+        .stderr(contains("governor.toml:4"));
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_says_why_and_each_cause_has_its_code() {
+    let dir = tempfile::tempdir().unwrap();
+    check(&dir.path().join("none"))
+        .code(2)
+        .stderr(contains("no such file"));
+    check(dir.path())
+        .code(2)
+        .stderr(contains("not a regular file"));
+    let (_dir, path) = policy(vec![b'#'; 1 << 20]);
+    check(&path).code(2).stderr(contains("too large"));
+    let (_dir, path) = policy(b"mode = \"\xff\"\n");
+    check(&path).code(2).stderr(contains("UTF-8"));
+}
+
+#[test]
+fn a_file_name_and_a_text_that_are_hostile_do_not_reach_the_terminal_raw() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("\x1b[2Jx\ny.toml");
+    std::fs::write(&path, "\x1b[31m = \"\x1b]0;owned\x07\"\n").unwrap();
+    check(&path).code(2).stderr(contains("\x1b").not());
+    std::fs::remove_file(&path).unwrap();
+    check(&path).code(2).stderr(contains("\x1b").not());
+}
