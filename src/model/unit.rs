@@ -105,3 +105,51 @@ impl<T: fmt::Display> fmt::Display for Limit<T> {
         }
     }
 }
+
+/// A number, or the kernel's word `max`.
+impl<T: serde::Serialize> serde::Serialize for Limit<T> {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Limit::Max => to.serialize_str("max"),
+            Limit::At(value) => value.serialize(to),
+        }
+    }
+}
+
+impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Limit<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Limit<T>, D::Error> {
+        #[derive(serde::Deserialize)]
+        enum Word {
+            #[serde(rename = "max")]
+            Max,
+        }
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Either<T> {
+            Word(Word),
+            At(T),
+        }
+        Ok(match Either::deserialize(from)? {
+            Either::Word(Word::Max) => Limit::Max,
+            Either::At(value) => Limit::At(value),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_limit_is_a_word_in_json_and_no_number() {
+        let limits = [Limit::Max, Limit::At(7u64)];
+        let text = serde_json::to_string(&limits).unwrap();
+        assert_eq!(text, r#"["max",7]"#);
+        assert_eq!(
+            serde_json::from_str::<[Limit<u64>; 2]>(&text).unwrap(),
+            limits
+        );
+        assert!(serde_json::from_str::<Limit<u64>>(r#""min""#).is_err());
+        assert!(serde_json::from_str::<Limit<u64>>("null").is_err());
+    }
+}

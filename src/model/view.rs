@@ -1,6 +1,6 @@
 //! What is told to people: plain snapshots, filled by the loop, rendered by `report`.
 
-use super::{Mode, Resource, Role, Rung};
+use super::{Limit, Mode, Resource, Role, Rung};
 
 /// One answer of `governor status`. Times are seconds, shares fractions of 1, sizes bytes.
 /// An absent value is `None`, and is shown as `-`.
@@ -84,12 +84,12 @@ pub struct ContainerView {
     pub memory: Option<u64>,
     /// `memory.swap.current`.
     pub swap: Option<u64>,
-    /// The least of `memory.high` and `memory.max`, if any.
-    pub memory_limit: Option<u64>,
+    /// The least of `memory.high` and `memory.max`; in JSON a number or `"max"`.
+    pub memory_limit: Option<Limit<u64>>,
     /// Tasks, threads included.
     pub pids: Option<u64>,
-    /// `pids.max`, if any.
-    pub pids_max: Option<u64>,
+    /// `pids.max`; in JSON a number or `"max"`.
+    pub pids_max: Option<Limit<u64>>,
     /// What it is now.
     pub role: Role,
     /// Why it has this role, one sentence.

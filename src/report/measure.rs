@@ -1,6 +1,6 @@
 //! Numbers as people read them. An absent value is `-`, never zero.
 
-use crate::model::Bytes;
+use crate::model::{Bytes, Limit};
 
 /// What stands for a value that is not there.
 pub(super) const ABSENT: &str = "-";
@@ -41,18 +41,19 @@ pub(super) fn length(seconds: f64) -> String {
     }
 }
 
-/// A value over its limit; without a value nothing is said of the limit either, which then was
-/// mostly not read.
+/// A value over its limit, both as `show` has it.
 pub(super) fn of(
     value: Option<u64>,
-    limit: Option<u64>,
+    limit: Option<Limit<u64>>,
     show: fn(Option<u64>) -> String,
 ) -> String {
-    match (value, limit) {
-        (None, None) => ABSENT.to_owned(),
-        (value, None) => format!("{} / max", show(value)),
-        (value, limit) => format!("{} / {}", show(value), show(limit)),
-    }
+    let limit = match limit {
+        None if value.is_none() => return ABSENT.to_owned(),
+        None => ABSENT.to_owned(),
+        Some(Limit::Max) => "max".to_owned(),
+        Some(Limit::At(limit)) => show(Some(limit)),
+    };
+    format!("{} / {limit}", show(value))
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use unicode_width::UnicodeWidthStr;
 use super::*;
 use crate::model::{
     Absent, ContainerView, Contender, Event, EventKind, Evidence, Group, GroupId, Header, Knob,
-    KnobValue, Knobs, LimitView, Member, Resource, Role, Rung, Runtime, Share, Span, Status, Time,
-    Topology, Verdict, Weight, WhyNobody,
+    KnobValue, Knobs, Limit, LimitView, Member, Resource, Role, Rung, Runtime, Share, Span, Status,
+    Time, Topology, Verdict, Weight, WhyNobody,
 };
 
 fn status() -> Status {
@@ -20,9 +20,9 @@ fn status() -> Status {
         psi_cpu: Some(0.382),
         psi_memory: Some(0.0),
         memory: Some(12 << 20),
-        memory_limit: None,
+        memory_limit: Some(Limit::Max),
         pids: Some(5),
-        pids_max: None,
+        pids_max: Some(Limit::Max),
         role: Role::Victim,
         why: "waits 38 % of the time for a CPU, 0.5 % when it is quiet".to_owned(),
         since_s: Some(3.2),
@@ -33,9 +33,9 @@ fn status() -> Status {
         path: "/system.slice/docker-bb.scope".to_owned(),
         cpu: Some(1.93),
         memory: Some(3 << 30),
-        memory_limit: Some(4 << 30),
+        memory_limit: Some(Limit::At(4 << 30)),
         pids: Some(9),
-        pids_max: Some(1_000),
+        pids_max: Some(Limit::At(1_000)),
         psi_cpu: None,
         role: Role::Aggressor,
         why: "uses 1.93 CPUs of its 1.00 while redis waits".to_owned(),
