@@ -7,11 +7,11 @@ mod inbox;
 mod log;
 mod names;
 mod policy_file;
+mod policy_watch;
 mod serve;
 mod service;
 mod side;
 mod socket;
-mod watch;
 
 pub use ask::{ANSWER_MAX, Answer, Ask, AskError, QUESTION_MAX, Restored, ask};
 pub use board::{Board, Posted};

@@ -22,10 +22,10 @@ use super::board::Board;
 use super::inbox::{Inbox, Nudge, Outbox, Request, inbox};
 use super::names::{self, Names, NamesWanted};
 use super::policy_file::{Loaded, PolicyFile};
+use super::policy_watch::Reloader;
 use super::serve::{Desk, ReloadAsk, serve};
 use super::service;
 use super::socket::{Allow, Door, DoorError, owner_rule};
-use super::watch::Reloader;
 
 /// How long [`Side::stop`] waits for the thread.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
