@@ -5,6 +5,13 @@ pub mod map;
 mod whole_file;
 
 pub use whole_file::{FileError, read_whole};
+mod errno;
+mod files;
+mod linux;
+mod watch;
+
+pub use files::{Changes, HostFile, Listing, Opened, TreeFiles, open_path, read_text};
+pub use linux::{LinuxDir, LinuxFile, LinuxHandle, LinuxTree, NotARoot};
 
 use crate::model::{GroupId, Knob, Original, Reading};
 
