@@ -8,10 +8,12 @@ pub use whole_file::{FileError, read_whole};
 mod errno;
 mod files;
 mod linux;
+mod recognise;
 mod watch;
 
 pub use files::{Changes, HostFile, Listing, Opened, TreeFiles, open_path, read_text};
 pub use linux::{LinuxDir, LinuxFile, LinuxHandle, LinuxTree, NotARoot};
+pub use recognise::{NAME_MAX, recognise, shown};
 
 use crate::model::{GroupId, Knob, Original, Reading};
 
