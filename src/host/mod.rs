@@ -6,11 +6,14 @@ mod whole_file;
 
 pub use whole_file::{FileError, read_whole};
 mod errno;
+mod fake;
+mod fake_kernel;
 mod files;
 mod linux;
 mod recognise;
 mod watch;
 
+pub use fake::{FakeDir, FakeFile, FakeHandle, FakeTree, FakeWrite, Operation};
 pub use files::{Changes, HostFile, Listing, Opened, TreeFiles, open_path, read_text};
 pub use linux::{LinuxDir, LinuxFile, LinuxHandle, LinuxTree, NotARoot};
 pub use recognise::{NAME_MAX, recognise, shown};
