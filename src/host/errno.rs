@@ -19,20 +19,13 @@ pub(super) fn absent(errno: Errno) -> Absent {
     }
 }
 
-/// The same for an error of the standard library. One without a number has no better reason than
-/// that the text was not what was asked for.
-pub(super) fn absent_io(error: &std::io::Error) -> Absent {
-    Errno::from_io_error(error).map_or(Absent::Malformed, absent)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_removed_cgroup_is_gone_although_rust_has_no_kind_for_its_errno() {
-        let error = std::io::Error::from_raw_os_error(Errno::NODEV.raw_os_error());
-        assert_eq!(absent_io(&error), Absent::Gone);
+        assert_eq!(absent(Errno::NODEV), Absent::Gone);
     }
 
     #[test]
