@@ -1,12 +1,11 @@
-//! The claims of this room.
+//! The claims of this room: what is read, and what is told.
 
-use proptest::prelude::*;
+mod globs;
+mod shipped;
 
-use super::keys::{ENTRY_KEYS, KEYS, full};
+use super::keys::KEYS;
 use super::*;
-use crate::model::{Bytes, Matcher, Mode, Runtime, Share, Span, Weight};
-
-const SHIPPED: &str = include_str!("../../config/governor.toml");
+use crate::model::{Bytes, Mode, Share, Span, Weight};
 
 fn problems(text: &str) -> Problems {
     parse(text).expect_err("the text is unsound")
@@ -26,60 +25,6 @@ fn an_empty_text_is_the_default_policy() {
         parse_bytes(b"\xef\xbb\xbf# only a mark\r\n").unwrap(),
         Policy::default()
     );
-}
-
-#[test]
-fn the_shipped_file_is_the_default_policy() {
-    assert_eq!(parse(SHIPPED).unwrap(), Policy::default());
-}
-
-#[test]
-fn the_shipped_file_sets_every_key_below_its_own_words() {
-    let mut section = "";
-    let mut set = Vec::new();
-    let mut explained = false;
-    for line in SHIPPED.lines() {
-        if let Some(name) = line.strip_prefix('[').filter(|_| !line.starts_with("[[")) {
-            section = name.trim_end_matches(']');
-        } else if line.starts_with('#') {
-            explained = true;
-        } else if line.is_empty() {
-            explained = false;
-        } else if let Some((name, _)) = line
-            .split_once(" = ")
-            .filter(|_| !line.starts_with("path ="))
-        {
-            assert!(explained, "{section}.{name} has no words of its own");
-            set.push(full(section, name));
-        }
-    }
-    let known: Vec<String> = KEYS.iter().map(keys::Key::full).collect();
-    assert_eq!(set, known);
-    for (name, _) in ENTRY_KEYS {
-        assert!(
-            SHIPPED.contains(&format!("\n#   {name} ")),
-            "{name} is not explained"
-        );
-    }
-}
-
-#[test]
-fn the_shipped_file_tells_every_range() {
-    for key in KEYS {
-        let words = key.field.expected();
-        let Some((_, range)) = words.split_once(" from ") else {
-            continue;
-        };
-        let (least, most) = range.split_once(" to ").unwrap();
-        let about = SHIPPED.split(&format!("\n{} = ", key.name)).next().unwrap();
-        let about = &about[about.len().saturating_sub(800)..];
-        assert!(
-            about.contains(&format!("{least} to {most}"))
-                || about.contains(&format!("{least} (off) to {most}")),
-            "{}: {least} to {most}",
-            key.full()
-        );
-    }
 }
 
 #[test]
@@ -397,102 +342,4 @@ fn a_flood_of_problems_is_counted_and_cut() {
             .ends_with("p: 2000 problems, 1950 of them not shown\n")
     );
     assert!(told.to_string().ends_with("\nand 1950 more"));
-}
-
-#[test]
-fn entries_add_to_the_built_in_protection_and_match_in_all_their_fields() {
-    let policy =
-        parse("[[protect]]\nname = 'db*'\nruntime = 'podman'\n[[protect]]\npath = '/a/*/c'")
-            .unwrap();
-    let protect = Protect::new(&policy);
-    assert!(protect.protects("x", b"/system.slice/sshd.service", None));
-    assert!(protect.protects("db/1", b"/x", Some(Runtime::Podman)));
-    assert!(!protect.protects("db/1", b"/x", Some(Runtime::Docker)));
-    assert!(!protect.protects("db/1", b"/x", None));
-    assert!(!protect.protects("xdb", b"/x", Some(Runtime::Podman)));
-    assert!(protect.protects("", b"/a/b/c", None));
-    assert!(
-        !protect.protects("", b"/a/b/b/c", None),
-        "a star stays in its component"
-    );
-}
-
-#[test]
-fn hostile_names_and_paths_are_matched_as_the_bytes_they_are() {
-    let policy =
-        parse("containers.paths = ['/jobs/*', '/deep/**/x']\n[[protect]]\npath = '/p/*'").unwrap();
-    let globs = ContainerGlobs::new(&policy);
-    assert!(globs.is_container(b"/jobs/\xff\n\x01"));
-    assert!(!globs.is_container(b"/jobs/\xff/\n"));
-    let mut long = b"/deep/".to_vec();
-    long.extend(b"\xfe/".repeat(2_040));
-    assert!(!globs.is_container(&long));
-    long.push(b'x');
-    assert!(globs.is_container(&long));
-    assert!(!globs.is_container(b""));
-    assert!(Protect::new(&policy).protects("\n", b"/p/\n\xc3\x28", None));
-}
-
-#[test]
-fn globs_that_do_not_compile_protect_everything_and_find_no_container() {
-    let policy = Policy {
-        protect: vec![Matcher {
-            name: Some("[".to_owned()),
-            ..Matcher::default()
-        }],
-        containers: vec!["[".to_owned(), "/jobs/*".to_owned()],
-        ..Policy::default()
-    };
-    assert!(Protect::new(&policy).protects("any", b"/any", None));
-    assert!(ContainerGlobs::new(&policy).is_container(b"/jobs/1"));
-    assert!(!ContainerGlobs::new(&policy).is_container(b"/["));
-}
-
-/// A policy as a text that sets every key.
-fn written(policy: &Policy) -> String {
-    KEYS.iter()
-        .map(|key| format!("{} = {}\n", key.full(), key.field.show(policy)))
-        .collect()
-}
-
-proptest! {
-    #[test]
-    fn no_edit_of_the_shipped_file_panics_and_each_is_read_or_told(
-        edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..20, "\\PC{0,6}|[\\[\\]=\"'\\\\\n\r\t#{},.%0-9a-z\u{0}\u{1b}]{0,8}"), 1..6)
-    ) {
-        let mut text = SHIPPED.to_owned();
-        for (at, cut, with) in edits {
-            let starts: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
-            let from = at.index(starts.len());
-            let to = (from + cut).min(starts.len() - 1);
-            text.replace_range(starts[from]..starts[to], &with);
-        }
-        if let Err(told) = parse(&text) {
-            prop_assert!(!told.all().is_empty());
-            let shown = told.render("p");
-            for one in told.all() {
-                prop_assert!(shown.contains(&format!("p:{}:", one.line)), "{shown}");
-            }
-        }
-    }
-
-    #[test]
-    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Err(told) = parse_bytes(&bytes) {
-            let _ = told.render("p");
-        }
-    }
-
-    #[test]
-    fn what_is_shown_reads_back_as_the_same(
-        permille in 10u32..500, micros in 1_000u64..10_000_000, kib in 4_096u64..1_000_000_000, weight in 1u32..=100, margin in 1.0f64..100.0,
-    ) {
-        let mut policy = Policy::default();
-        policy.detect.tolerance = Share::new(f64::from(permille) / 10.0 / 100.0);
-        policy.detect.bucket = Span(micros);
-        policy.detect.margin = margin;
-        policy.memory.floor = Bytes(kib << 10);
-        policy.cpu.weight_floor = Weight::new(weight).unwrap();
-        prop_assert_eq!(parse(&written(&policy)).unwrap(), policy);
-    }
 }
