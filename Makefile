@@ -1,0 +1,38 @@
+# `make help` tells what there is. Every target does its own set-up; those with kernels want root once.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help build check test demo coverage fuzz campaign lab clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+build: ## the optimised binary: target/release/governor
+	cargo build --locked --release
+
+check: ## format, lints, documentation, dependencies: what CI checks
+	.ci/part format cargo fmt --check
+	.ci/part lints cargo clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" .ci/part documentation cargo doc --no-deps --locked
+	.ci/part dependencies .ci/deny --log-level error check bans licenses sources
+
+test: ## all tests: here, and on real kernels 6.1 and 6.12 in the lab (short campaigns)
+	.ci/part tests cargo test --locked
+	.ci/part kernels tests/kernel/run --short
+
+demo: ## the story: a hog starves a redis, and the governor ends it (under four minutes)
+	tests/demo/run
+
+coverage: ## lines of the pure rooms that tests reach; fails under 90 %
+	.ci/part coverage .ci/coverage 90
+
+fuzz: ## every fuzz target for SECONDS (600) each
+	tests/fuzz/run $(or $(SECONDS),600)
+
+campaign: ## the full campaigns on both kernels; the table is written to tests/kernel/CAMPAIGN.md
+	tests/kernel/run --full --table tests/kernel/CAMPAIGN.md
+
+lab: ## everything that the lab needs, ahead of time
+	tests/lab/lab provision full
+
+clean: ## what was built here; the lab's caches stay (tests/lab/lab clean)
+	cargo clean
