@@ -6,6 +6,7 @@
 )]
 #![allow(
     clippy::disallowed_methods,
+    clippy::expect_used,
     reason = "the test reads the captured kernel files"
 )]
 
@@ -65,7 +66,7 @@ fn fixture(kernel: &str, file: &str) -> Vec<u8> {
         "{}/tests/fixtures/{kernel}/{file}",
         env!("CARGO_MANIFEST_DIR")
     );
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    std::fs::read(&path).expect("a captured file")
 }
 
 /// Runs a parser on a file of both kernels: it must succeed and allocate nothing.

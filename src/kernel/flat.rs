@@ -5,8 +5,8 @@
 //! user_usec 631197
 //! ```
 //!
-//! Kernels add labels in the middle (`nice_usec` in 6.11, a count per controller in `cgroup.stat`
-//! in 6.12), so that everything goes through [`lookup`].
+//! Kernels add labels in the middle (6.12 has `nice_usec`, and a count per controller in
+//! `cgroup.stat`), so that everything goes through [`lookup`].
 
 use super::text::{lines, number, split_once};
 use crate::model::{Absent, Bytes, CpuUse, Reading, Span};
@@ -179,7 +179,8 @@ pub fn group_stat(text: &[u8]) -> Reading<GroupStat> {
     Ok(GroupStat { descendants, dying })
 }
 
-/// `pids.events`: how often a fork failed at a limit here or (before 6.12: only) below.
+/// `pids.events`: how often a fork failed at a limit. Since 6.11 it counts at the cgroup whose limit
+/// it was, before at the one that forked.
 ///
 /// # Errors
 /// [`Absent::Malformed`], also without `max`.
