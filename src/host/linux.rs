@@ -175,6 +175,7 @@ impl TreeFiles for LinuxTree {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(Errno::INTR) => continue,
+                Err(Errno::NOENT) => return Err(Absent::Gone),
                 Err(errno) => return Err(absent(errno)),
             };
             let name = entry.file_name().to_bytes();

@@ -1,18 +1,22 @@
 //! The only room that touches the system: directory fds, the clock, triggers, inotify, sockets of
 //! runtimes. Everything else is told what was read.
 
+mod clock;
 mod errno;
 mod fake;
 mod fake_kernel;
 mod files;
+mod forest;
 mod linux;
 pub mod map;
 mod recognise;
 mod watch;
 mod whole_file;
 
+pub use clock::{Clock, FakeClock, HostClock};
 pub use fake::{FakeDir, FakeFile, FakeHandle, FakeTree, FakeWrite, Operation};
 pub use files::{Changes, HostFile, Listing, Opened, TreeFiles, open_path, read_text};
+pub use forest::{Extent, Forest, Limits, PATH_MAX, Rules, Scan};
 pub use linux::{LinuxDir, LinuxFile, LinuxHandle, LinuxTree, NotARoot};
 pub use recognise::{NAME_MAX, recognise, shown};
 pub use whole_file::{FileError, read_whole};

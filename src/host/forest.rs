@@ -1,0 +1,396 @@
+//! The groups that are known and held open: the walk over the tree, and every access by identity.
+//!
+//! A scan goes from the root downwards and stops at containers. Groups that are known stay open and
+//! cost nothing; a directory is listed again only when inotify told of it, when changes were lost,
+//! or when a full scan is asked for. A directory is watched *before* it is listed, so that a child
+//! made in between is told.
+//!
+//! All of it is bounded, because whoever has a delegated subtree may make as many groups as he
+//! likes: so many groups in all, so many newly opened in one scan (the rest waits for the next), no
+//! path beyond [`PATH_MAX`]. Where there are too many, the host's own (root's) groups come first.
+//! Every access fails alone: a group that vanishes takes nothing with it but its own subtree.
+
+use super::files::{Changes, Listing, Opened, TreeFiles};
+use super::recognise::recognise;
+use crate::model::{Absent, GroupId, Member, Reading};
+use std::collections::{HashMap, VecDeque};
+
+mod access;
+mod build;
+#[cfg(test)]
+mod tests;
+
+pub use build::Rules;
+
+use access::Texts;
+
+/// No group with a longer path is looked at: nested groups could otherwise make paths of megabytes.
+pub const PATH_MAX: usize = 4096;
+
+/// What the walk may grow to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Groups that are known at once.
+    pub groups: usize,
+    /// Groups that are opened in one scan; each costs about 50 us.
+    pub opened_per_scan: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            groups: 10_000,
+            opened_per_scan: 256,
+        }
+    }
+}
+
+/// How much of the tree is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Where something changed since the last scan.
+    Changed,
+    /// Everywhere.
+    All,
+}
+
+/// What a scan met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Groups came, went or became something else: the topology must be built again.
+    pub changed: bool,
+    /// There are more new groups than are opened in one scan: scan again soon.
+    pub unfinished: bool,
+    /// Children that are left out because there are too many groups, or their path is too long
+    /// (counted per directory that was cut, at least).
+    pub left_out: usize,
+    /// Groups that could not be opened or listed though they are there; the last reason.
+    pub failed: Option<Absent>,
+    /// Groups that could not be watched: only full scans see what changes there.
+    pub unwatched: usize,
+}
+
+/// The known groups over one tree.
+#[derive(Debug)]
+pub struct Forest<T: TreeFiles> {
+    files: T,
+    limits: Limits,
+    nodes: HashMap<GroupId, Node<T::Dir>>,
+    /// The order of the last walk: parents before children.
+    order: Vec<GroupId>,
+    /// Groups that an earlier run held, wherever they are.
+    adopted: HashMap<GroupId, (T::Dir, Vec<u8>)>,
+    walks: u64,
+    refreshed: usize,
+    listing: Listing,
+    changes: Vec<GroupId>,
+}
+
+#[derive(Debug)]
+struct Node<D> {
+    dir: D,
+    parent: Option<GroupId>,
+    path: Vec<u8>,
+    owner: u32,
+    kind: Kind,
+    knobs: Texts,
+    children: Vec<GroupId>,
+    /// Its children must be listed (again).
+    stale: bool,
+    watched: bool,
+    /// The walk that saw it last.
+    walk: u64,
+}
+
+/// What a group is, as far as it does not depend on the policy's rules for display.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Told by its path; what is below belongs to it.
+    Top(Member),
+    Inner,
+    Service,
+}
+
+impl<T: TreeFiles> Forest<T> {
+    /// Nothing is known yet.
+    pub fn new(files: T, limits: Limits) -> Forest<T> {
+        Forest {
+            files,
+            limits,
+            nodes: HashMap::new(),
+            order: Vec::new(),
+            adopted: HashMap::new(),
+            walks: 0,
+            refreshed: 0,
+            listing: Listing::default(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// The tree below.
+    pub const fn files(&self) -> &T {
+        &self.files
+    }
+
+    /// The tree below, and the held directory of a group in it.
+    ///
+    /// # Errors
+    /// [`Absent::Gone`] for a group that is not known.
+    pub fn held(&mut self, id: GroupId) -> Reading<(&mut T, &T::Dir)> {
+        let dir = match self.nodes.get(&id) {
+            Some(node) => &node.dir,
+            None => &self.adopted.get(&id).ok_or(Absent::Gone)?.0,
+        };
+        Ok((&mut self.files, dir))
+    }
+
+    /// Brings the known groups up to date. `is_container` tells the policy's own globs.
+    ///
+    /// # Errors
+    /// Why the root could not be opened: nothing else can fail as a whole.
+    pub fn scan(&mut self, extent: Extent, is_container: &dyn Fn(&[u8]) -> bool) -> Reading<Scan> {
+        self.mark(extent);
+        self.walks += 1;
+        let mut walk = Walk {
+            scan: Scan::default(),
+            to_open: self.limits.opened_per_scan,
+            own: VecDeque::new(),
+            delegated: VecDeque::new(),
+            is_container,
+        };
+        let root = match self.order.first() {
+            Some(&root) => root,
+            None => {
+                let opened = self.files.root()?;
+                self.admit(opened, None, Vec::new(), &mut walk)
+            }
+        };
+        self.order.clear();
+        walk.own.push_back(root);
+        while let Some(id) = walk.next() {
+            self.visit(id, &mut walk);
+        }
+        let known = self.nodes.len();
+        let current = self.walks;
+        self.nodes.retain(|_, node| node.walk == current);
+        walk.scan.changed |= self.nodes.len() != known;
+        Ok(walk.scan)
+    }
+
+    /// Forgets what every group is, for a policy with other globs. Scan until it is finished
+    /// before anything is looked up again.
+    pub fn forget(&mut self) {
+        self.nodes.clear();
+        self.order.clear();
+    }
+
+    /// Reads the knobs of the next `count` groups again; a full round takes as many calls as there
+    /// are groups over `count`. Whether any was not what it had been.
+    pub fn refresh(&mut self, count: usize) -> bool {
+        let mut changed = false;
+        for _ in 0..count.min(self.order.len()) {
+            self.refreshed = self.refreshed.wrapping_add(1) % self.order.len();
+            let node = self
+                .order
+                .get(self.refreshed)
+                .and_then(|id| self.nodes.get_mut(id));
+            if let Some(node) = node {
+                let knobs = Texts::read(&mut self.files, &node.dir);
+                changed |= knobs != node.knobs;
+                node.knobs = knobs;
+            }
+        }
+        changed
+    }
+
+    /// Marks the directories that must be listed again.
+    fn mark(&mut self, extent: Extent) {
+        self.changes.clear();
+        let told = self.files.changes(&mut self.changes);
+        if extent == Extent::All || told == Changes::Lost {
+            self.nodes.values_mut().for_each(|node| node.stale = true);
+        }
+        for id in &self.changes {
+            if let Some(node) = self.nodes.get_mut(id) {
+                node.stale = true;
+            }
+        }
+    }
+
+    /// Takes one group into the walk's order, with its children behind it.
+    fn visit(&mut self, id: GroupId, walk: &mut Walk<'_>) {
+        let seen = self.walks;
+        if self.nodes.get(&id).is_none_or(|node| node.walk == seen) {
+            return;
+        }
+        let Some(mut node) = self.nodes.remove(&id) else {
+            return;
+        };
+        if matches!(node.kind, Kind::Inner | Kind::Service)
+            && node.stale
+            && let Err(why) = self.list(id, &mut node, walk)
+        {
+            if why == Absent::Gone {
+                walk.scan.changed = true;
+                return;
+            }
+            walk.scan.failed = Some(why);
+        }
+        node.walk = self.walks;
+        for child in &node.children {
+            if let Some(owner) = self.nodes.get(child).map(|child| child.owner) {
+                walk.push(*child, owner);
+            }
+        }
+        self.order.push(id);
+        self.nodes.insert(id, node);
+    }
+
+    /// Lists a directory's children, and opens the new ones.
+    fn list(&mut self, id: GroupId, node: &mut Node<T::Dir>, walk: &mut Walk<'_>) -> Reading<()> {
+        if !node.watched {
+            node.watched = self.files.watch(&node.dir, id).is_ok();
+            walk.scan.unwatched += usize::from(!node.watched);
+        }
+        let mut listing = std::mem::take(&mut self.listing);
+        listing.restart(self.limits.groups);
+        let listed = self.files.children(&node.dir, &mut listing);
+        if listed.is_ok() {
+            node.stale = false;
+            node.children.clear();
+            walk.scan.left_out += usize::from(listing.was_cut());
+            for (name, child) in listing.iter() {
+                if let Some(child) = self.child(id, node, name, child, walk) {
+                    node.children.push(child);
+                }
+            }
+            let kind = self.kind(node, !listing.is_empty());
+            walk.scan.changed |= kind != node.kind;
+            node.kind = kind;
+        }
+        self.listing = listing;
+        listed
+    }
+
+    /// The identity of a listed child, once it is known.
+    fn child(
+        &mut self,
+        parent: GroupId,
+        node: &mut Node<T::Dir>,
+        name: &[u8],
+        listed: GroupId,
+        walk: &mut Walk<'_>,
+    ) -> Option<GroupId> {
+        if self
+            .nodes
+            .get(&listed)
+            .is_some_and(|known| known.parent == Some(parent))
+        {
+            return Some(listed);
+        }
+        // The parent itself is out of the map while it is visited.
+        let is_full = self.nodes.len() + 1 >= self.limits.groups;
+        if is_full || node.path.len() + 1 + name.len() > PATH_MAX {
+            walk.scan.left_out += 1;
+            return None;
+        }
+        if walk.to_open == 0 {
+            node.stale = true;
+            walk.scan.unfinished = true;
+            return None;
+        }
+        walk.to_open -= 1;
+        match self.files.open(&node.dir, name) {
+            Ok(opened) => {
+                let path = [&node.path, &b"/"[..], name].concat();
+                Some(self.admit(opened, Some(parent), path, walk))
+            }
+            Err(why) => {
+                if why != Absent::Gone {
+                    walk.scan.failed = Some(why);
+                }
+                None
+            }
+        }
+    }
+
+    /// Makes a group known.
+    fn admit(
+        &mut self,
+        opened: Opened<T::Dir>,
+        parent: Option<GroupId>,
+        path: Vec<u8>,
+        walk: &mut Walk<'_>,
+    ) -> GroupId {
+        let Opened { dir, id, owner } = opened;
+        walk.scan.changed = true;
+        let kind = recognise(&path, walk.is_container).map_or(Kind::Inner, Kind::Top);
+        let knobs = Texts::read(&mut self.files, &dir);
+        let node = Node {
+            dir,
+            parent,
+            path,
+            owner,
+            kind,
+            knobs,
+            children: Vec::new(),
+            stale: true,
+            watched: false,
+            walk: 0,
+        };
+        self.nodes.insert(id, node);
+        id
+    }
+
+    /// What a group is that no path tells to be a container.
+    fn kind(&mut self, node: &Node<T::Dir>, has_children: bool) -> Kind {
+        let name = node.path.rsplit(|&byte| byte == b'/').next();
+        let name = name.unwrap_or_default();
+        if node.parent.is_none() || name.ends_with(b".slice") {
+            return Kind::Inner;
+        }
+        let is_unit = UNITS.iter().any(|suffix| name.ends_with(suffix));
+        if (is_unit && !has_children) || self.has_processes(node) {
+            Kind::Service
+        } else {
+            Kind::Inner
+        }
+    }
+
+    /// Whether processes are in the group itself. One byte tells.
+    fn has_processes(&mut self, node: &Node<T::Dir>) -> bool {
+        match self.files.read(&node.dir, "cgroup.procs", &mut [0; 1]) {
+            Ok(length) => length > 0,
+            // A threaded group does not tell its processes; somebody is in there.
+            Err(why) => why == Absent::Unsupported,
+        }
+    }
+}
+
+/// systemd's units that hold processes.
+const UNITS: [&[u8]; 5] = [b".service", b".scope", b".socket", b".mount", b".swap"];
+
+/// The state of one walk.
+struct Walk<'a> {
+    scan: Scan,
+    to_open: usize,
+    /// The host's own groups come first.
+    own: VecDeque<GroupId>,
+    /// Groups that belong to users.
+    delegated: VecDeque<GroupId>,
+    is_container: &'a dyn Fn(&[u8]) -> bool,
+}
+
+impl Walk<'_> {
+    fn next(&mut self) -> Option<GroupId> {
+        self.own.pop_front().or_else(|| self.delegated.pop_front())
+    }
+
+    fn push(&mut self, id: GroupId, owner: u32) {
+        if owner == 0 {
+            self.own.push_back(id);
+        } else {
+            self.delegated.push_back(id);
+        }
+    }
+}
