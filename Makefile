@@ -26,7 +26,7 @@ coverage: ## lines of the pure rooms that tests reach; fails under 90 %
 	.ci/part coverage .ci/coverage 90
 
 fuzz: ## every fuzz target for SECONDS (600) each
-	tests/fuzz/run $(or $(SECONDS),600)
+	tests/fuzz/run --seconds $(or $(SECONDS),600)
 
 campaign: ## the full campaigns on both kernels; the table is written to tests/kernel/CAMPAIGN.md
 	tests/kernel/run --full --table tests/kernel/CAMPAIGN.md
