@@ -286,7 +286,13 @@ mod tests {
         assert_eq!(bench.notes.all().len(), 1);
         assert!(bench.inbox.take().is_none());
         std::fs::write(&path, margin("3.0")).unwrap();
-        assert_eq!(ask(&bench).await.unwrap(), ["detect.margin: 2 -> 3"]);
+        // The watch may have been faster than the question.
+        let told = ask(&bench).await.unwrap();
+        assert!(
+            told.is_empty() || told == ["detect.margin: 2 -> 3"],
+            "{told:?}"
+        );
+        assert_eq!(next_margin(&bench).await, Some(3.0));
         assert!(bench.notes.all().is_empty());
     }
 
