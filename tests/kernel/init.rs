@@ -51,6 +51,12 @@ fn prepare() -> anyhow::Result<()> {
         let file = fs::File::open(&module)?;
         finit_module(&file, c"", 0).map_err(|e| anyhow::anyhow!("{}: {e}", module.display()))?;
     }
+    // The only disk that a test may ask for is an ext4 for data.
+    if fs::exists("/dev/vda")? {
+        fs::create_dir_all("/data")?;
+        mount("/dev/vda", "/data", "ext4", MountFlags::empty(), None)
+            .map_err(|e| anyhow::anyhow!("mount /dev/vda: {e}"))?;
+    }
     rustix::fs::accessat(
         CWD,
         "/sys/fs/cgroup/cgroup.controllers",

@@ -17,11 +17,15 @@
     reason = "a test runner: it lives on clocks, files, processes and output, and fails by panicking"
 )]
 
+mod benign;
 mod cpu;
 mod daemon;
+mod hostile;
 mod init;
 mod load;
+mod pids;
 mod rig;
+mod scene;
 mod table;
 
 use libtest_mimic::{Arguments, ColorSetting, Trial};
@@ -39,7 +43,15 @@ fn main() -> ExitCode {
 }
 
 fn trials() -> Vec<Trial> {
-    [cpu::trials()].into_iter().flatten().collect()
+    [
+        cpu::trials(),
+        benign::trials(),
+        hostile::trials(),
+        pids::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// A trial from a function that panics when the claim in its name is false.

@@ -13,7 +13,7 @@ pub(crate) const ROOT: &str = "/sys/fs/cgroup";
 /// The top of every test's cgroups.
 const LAB: &str = "lab";
 
-/// One test's place: cgroups under `/lab/NAME`, files under `/tmp/lab-NAME`. All of it goes away,
+/// One test's place: cgroups under `/lab/NAME`, files under `/run/lab-NAME`. All of it goes away,
 /// with everything that still runs in it, when the rig is dropped.
 pub(crate) struct Rig {
     name: String,
@@ -35,7 +35,7 @@ impl Rig {
                 "kernel tests need the {needed} controller at the root; there is {controllers:?}"
             );
         }
-        let work = PathBuf::from(format!("/tmp/lab-{name}"));
+        let work = PathBuf::from(format!("/run/lab-{name}"));
         let _ = fs::remove_dir_all(&work);
         fs::create_dir_all(&work).unwrap();
         let rig = Rig {

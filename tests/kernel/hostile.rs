@@ -1,0 +1,242 @@
+//! Bad input on a real kernel: subtrees without controllers, names that nobody should give, groups
+//! that vanish, a second governor, a cgroup filesystem that cannot be written, and its own end.
+//! Whatever happens, the others stay protected and nothing is left half-written.
+
+use crate::daemon::{Daemon, governor, write_policy};
+use crate::load::Load;
+use crate::rig::{Group, ROOT, Rig};
+use crate::scene::{heavy_victim, held_hog, odd_originals};
+use libtest_mimic::Trial;
+use rustix::mount::{MountFlags, mount_remount};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        crate::trial(
+            "hostile::a_subtree_without_controllers_leaves_the_others_protected",
+            no_controllers,
+        ),
+        crate::trial(
+            "hostile::names_with_newlines_bad_utf8_and_255_bytes_are_containers_like_any",
+            names,
+        ),
+        crate::trial(
+            "hostile::a_held_container_may_vanish_and_come_back_as_another",
+            vanish,
+        ),
+        crate::trial("hostile::a_second_governor_is_refused", second_governor),
+        crate::trial(
+            "hostile::a_read_only_cgroup_filesystem_is_said_at_the_start",
+            read_only,
+        ),
+        crate::trial(
+            "hostile::sigterm_in_an_attack_gives_everything_back",
+            sigterm,
+        ),
+        crate::trial(
+            "hostile::after_sigkill_restore_gives_everything_back_without_a_daemon",
+            sigkill_and_restore,
+        ),
+        crate::trial(
+            "hostile::after_sigkill_the_next_start_gives_everything_back",
+            sigkill_and_start,
+        ),
+    ]
+}
+
+const AT_ONCE: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_secs(30);
+
+fn no_controllers() {
+    let rig = Rig::new("bare");
+    let victim = rig.group("victim");
+    let hog = rig.group("hog");
+    // A subtree in which nobody turned anything on: no cpu.weight, no memory.high, only PSI.
+    let bare = rig.dir().join("slice");
+    std::fs::create_dir_all(bare.join("scope")).unwrap();
+    assert!(!bare.join("scope/cpu.weight").exists());
+    let bare = Group::at(bare.join("scope"));
+    let top = rig.path();
+    let governor = rig.governor_over(&[&format!("{top}/slice/*"), &format!("{top}/*")], "");
+    let in_bare = Load::start(&bare, "victim timer --work 1ms --every 50ms --for 12s");
+    let work = heavy_victim(&victim, 10);
+    let spinners = held_hog(&hog, 4);
+    assert!(governor.status().status.success());
+    spinners.finish();
+    work.finish();
+    in_bare.finish();
+    assert!(governor.terminate().success());
+}
+
+fn names() {
+    let rig = Rig::new("names");
+    let victim = rig.group("victim");
+    let long = "x".repeat(255);
+    let hostile: [&[u8]; 6] = [
+        b"a\nb",
+        b"\xff\xfe\x80",
+        long.as_bytes(),
+        b" . ",
+        b"\x1b[2J\x07",
+        b"\"quoted\\\",{}",
+    ];
+    let groups = hostile.map(|name| {
+        let dir = rig.dir().join(OsStr::from_bytes(name));
+        std::fs::create_dir(&dir).unwrap();
+        Group::at(dir)
+    });
+    let governor = rig.governor("");
+    let work = heavy_victim(&victim, 40);
+    for hog in &groups {
+        let originals = hog.knobs();
+        let spinners = held_hog(hog, 2);
+        let status = governor.status();
+        assert!(status.status.success(), "{status:?}");
+        serde_json::from_slice::<serde_json::Value>(&status.stdout).unwrap();
+        spinners.finish();
+        hog.must_be_given_back(&originals, SOON);
+    }
+    let log = governor.log();
+    assert!(
+        !log.contains("\x1b[2J"),
+        "a name reached the log as it was given: {log:?}"
+    );
+    drop(work);
+    assert!(governor.terminate().success());
+}
+
+fn vanish() {
+    let rig = Rig::new("vanish");
+    let victim = rig.group("victim");
+    let governor = rig.governor("");
+    let work = heavy_victim(&victim, 30);
+    for weight in ["37", "250"] {
+        let hog = rig.group("hog");
+        hog.write("cpu.weight", weight);
+        let originals = hog.knobs();
+        let spinners = held_hog(&hog, 20);
+        hog.write("cgroup.kill", "1");
+        drop(spinners);
+        remove_when_empty(&hog);
+        assert!(governor.status().status.success());
+        // The same name again is another container: what the old one's limit was is not its own.
+        let hog = rig.group("hog");
+        hog.write("cpu.weight", weight);
+        std::thread::sleep(Duration::from_secs(1));
+        hog.must_be_given_back(&originals, Duration::ZERO);
+        remove_when_empty(&hog);
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    drop(work);
+    assert!(governor.terminate().success());
+}
+
+fn remove_when_empty(group: &Group) {
+    let end = Instant::now() + AT_ONCE;
+    while std::fs::remove_dir(group.dir()).is_err() {
+        assert!(Instant::now() < end, "{}", group.dir().display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn second_governor() {
+    let rig = Rig::new("second");
+    let _container = rig.group("container");
+    let first = rig.governor("");
+    let second = Daemon::spawn(rig.work());
+    let ended = second.ended_within(Duration::from_secs(5));
+    let ended = ended.expect("a second governor must end by itself");
+    assert!(!ended.success(), "a second governor ended with {ended}");
+    assert!(first.status().status.success(), "the first must live on");
+    assert!(first.terminate().success());
+}
+
+/// Makes the cgroup filesystem read-only until dropped.
+struct ReadOnly;
+
+impl ReadOnly {
+    fn new() -> ReadOnly {
+        let flags = MountFlags::RDONLY | MountFlags::BIND;
+        mount_remount(ROOT, flags, "").unwrap();
+        ReadOnly
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        mount_remount(ROOT, MountFlags::BIND, "").unwrap();
+    }
+}
+
+fn read_only() {
+    let rig = Rig::new("read-only");
+    let container = rig.group("container");
+    let originals = container.knobs();
+    write_policy(rig.work(), &[&format!("{}/*", rig.path())], "");
+    let read_only = ReadOnly::new();
+    let refused = governor(rig.work(), &["run"]);
+    drop(read_only);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success(), "it ran and could not act");
+    assert!(said.contains("read-only"), "it must say why: {said}");
+    container.must_be_given_back(&originals, Duration::ZERO);
+}
+
+/// A hog that is held in the middle of an attack, its originals odd.
+struct Attack {
+    rig: Rig,
+    hog: Group,
+    originals: Vec<(&'static str, Vec<u8>)>,
+    governor: Daemon,
+    loads: (Load, Load),
+}
+
+fn attack(name: &str) -> Attack {
+    let rig = Rig::new(name);
+    let victim = rig.group("victim");
+    let hog = rig.group("hog");
+    odd_originals(&hog);
+    let originals = hog.knobs();
+    let governor = rig.governor("");
+    let work = heavy_victim(&victim, 30);
+    let spinners = held_hog(&hog, 25);
+    Attack {
+        rig,
+        hog,
+        originals,
+        governor,
+        loads: (work, spinners),
+    }
+}
+
+fn sigterm() {
+    let scene = attack("sigterm");
+    let ended = scene.governor.terminate();
+    assert!(ended.success(), "ended with {ended}");
+    scene
+        .hog
+        .must_be_given_back(&scene.originals, Duration::ZERO);
+}
+
+fn sigkill_and_restore() {
+    let scene = attack("restore");
+    scene.governor.kill();
+    assert_ne!(scene.hog.knobs(), scene.originals, "nothing was held");
+    let restored = governor(scene.rig.work(), &["restore"]);
+    assert!(restored.status.success(), "{restored:?}");
+    scene
+        .hog
+        .must_be_given_back(&scene.originals, Duration::ZERO);
+}
+
+fn sigkill_and_start() {
+    let scene = attack("start");
+    scene.governor.kill();
+    assert_ne!(scene.hog.knobs(), scene.originals, "nothing was held");
+    drop(scene.loads);
+    let next = Daemon::start_again(scene.rig.work());
+    scene.hog.must_be_given_back(&scene.originals, AT_ONCE);
+    assert!(next.terminate().success());
+}
