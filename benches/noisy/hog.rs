@@ -25,6 +25,9 @@ pub(crate) enum Hog {
         /// The size at which it stops growing.
         #[arg(long, value_parser = size)]
         max: usize,
+        /// Threads that touch it once it is there.
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
         /// How long.
         #[arg(long = "for", value_parser = span)]
         run_for: Duration,
@@ -66,7 +69,17 @@ pub(crate) fn run(hog: &Hog) -> anyhow::Result<()> {
             spin(*threads, now_us() + span_us(*run_for));
             Ok(())
         }
-        Hog::Memory { rate, max, run_for } => memory(*rate, *max, now_us() + span_us(*run_for)),
+        Hog::Memory {
+            rate,
+            max,
+            threads,
+            run_for,
+        } => {
+            let end_us = now_us() + span_us(*run_for);
+            let mut memory = grow(*rate, *max, end_us)?;
+            touch(&mut memory, *threads, end_us);
+            Ok(())
+        }
     }
 }
 
@@ -97,7 +110,8 @@ const PAGE: usize = 4096;
 /// Growth comes in slices of this length.
 const SLICE_US: u64 = 10_000;
 
-fn memory(rate: usize, max: usize, end_us: u64) -> anyhow::Result<()> {
+/// Grows to `max` at `rate` per second, or for as long as there is time.
+fn grow(rate: usize, max: usize, end_us: u64) -> anyhow::Result<Vec<u8>> {
     let mut memory: Vec<u8> = Vec::new();
     memory.try_reserve_exact(max)?;
     let slice = (rate / 100).max(PAGE);
@@ -108,19 +122,28 @@ fn memory(rate: usize, max: usize, end_us: u64) -> anyhow::Result<()> {
         due += SLICE_US;
         sleep_until(due);
     }
-    while now_us() < end_us {
-        for page in memory.chunks_mut(PAGE) {
-            if let Some(byte) = page.first_mut() {
-                *byte = byte.wrapping_add(1);
-            }
-            if now_us() >= end_us {
-                break;
-            }
+    Ok(memory)
+}
+
+/// Writes to every page, over and over, each thread in its own part.
+fn touch(memory: &mut [u8], threads: usize, end_us: u64) {
+    let part = (memory.len() / threads.max(1)).max(PAGE);
+    std::thread::scope(|scope| {
+        for part in memory.chunks_mut(part) {
+            scope.spawn(move || {
+                while now_us() < end_us {
+                    for page in part.chunks_mut(PAGE) {
+                        if let Some(byte) = page.first_mut() {
+                            *byte = byte.wrapping_add(1);
+                        }
+                        if now_us() >= end_us {
+                            break;
+                        }
+                    }
+                }
+            });
         }
-        // An empty hog must not spin on nothing.
-        sleep_until(now_us() + 1_000);
-    }
-    Ok(())
+    });
 }
 
 /// Reads the file from start to end until the time is over.

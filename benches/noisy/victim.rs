@@ -2,9 +2,12 @@
 
 use crate::record::{self, Request, Schedule, now_us, serve, thread_cpu_us};
 use crate::{size, span};
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -28,6 +31,20 @@ pub(crate) enum Victim {
         working_set: usize,
         /// Pages of it that one request touches.
         #[arg(long, default_value_t = 256)]
+        pages: usize,
+        #[command(flatten)]
+        rhythm: Rhythm,
+    },
+    /// Reads of pages all over a file that it has made, and read once, so that it is in the cache.
+    Reader {
+        /// The file; made anew.
+        #[arg(long)]
+        file: PathBuf,
+        /// Its size.
+        #[arg(long, value_parser = size)]
+        working_set: usize,
+        /// Pages that one request reads.
+        #[arg(long)]
         pages: usize,
         #[command(flatten)]
         rhythm: Rhythm,
@@ -84,6 +101,16 @@ pub(crate) fn run(victim: &Victim) -> anyhow::Result<()> {
             let link = keeper(*working_set, *pages)?;
             record::print("request", request(link, rhythm.schedule())?)
         }
+        Victim::Reader {
+            file,
+            working_set,
+            pages,
+            rhythm,
+        } => {
+            let file = cached_file(file, *working_set)?;
+            let reads = reader(&file, *working_set / PAGE, *pages, rhythm.schedule());
+            record::print("reader", reads?)
+        }
         Victim::Redis {
             address,
             value,
@@ -125,6 +152,8 @@ fn burn(work_us: u64) {
 }
 
 const PAGE: usize = 4096;
+/// A stride that is prime to most counts of pages visits all of them in no helpful order.
+const STRIDE: usize = 7919;
 
 /// Starts the thread that owns the working set and answers one byte with one byte.
 fn keeper(working_set: usize, pages: usize) -> anyhow::Result<UnixStream> {
@@ -138,8 +167,7 @@ fn keeper(working_set: usize, pages: usize) -> anyhow::Result<UnixStream> {
         let _ = ready.send(());
         while far.read_exact(&mut byte).is_ok() {
             for _ in 0..pages {
-                // A stride that is prime to most counts visits every page in no helpful order.
-                at = (at + 7919) % count;
+                at = (at + STRIDE) % count;
                 if let Some(cell) = memory.get_mut(at * PAGE) {
                     *cell = cell.wrapping_add(1);
                 }
@@ -158,6 +186,45 @@ fn request(mut link: UnixStream, schedule: Schedule) -> anyhow::Result<Vec<Reque
         let mut byte = [0_u8];
         link.write_all(&byte)?;
         link.read_exact(&mut byte)?;
+        Ok(())
+    })
+}
+
+fn cached_file(path: &Path, size: usize) -> anyhow::Result<File> {
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)?;
+    let mebibyte = vec![7_u8; 1 << 20];
+    for _ in 0..size >> 20 {
+        file.write_all(&mebibyte)?;
+    }
+    file.sync_all()?;
+    // Read twice: only what is used again is kept before what was used once.
+    for _ in 0..2 {
+        file.rewind()?;
+        std::io::copy(&mut file, &mut std::io::sink())?;
+    }
+    // Reads all over the file gain nothing from reading ahead.
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Random)?;
+    Ok(file)
+}
+
+fn reader(
+    file: &File,
+    count: usize,
+    pages: usize,
+    schedule: Schedule,
+) -> anyhow::Result<Vec<Request>> {
+    let mut page = [0_u8; PAGE];
+    let mut at = 0;
+    serve(schedule, || {
+        for _ in 0..pages {
+            at = (at + STRIDE) % count.max(1);
+            file.read_exact_at(&mut page, (at * PAGE) as u64)?;
+        }
         Ok(())
     })
 }

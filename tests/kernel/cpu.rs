@@ -221,11 +221,7 @@ impl Outcome {
                 self.p50() / alone.p50(),
                 self.p99() / alone.p99()
             ),
-            format!(
-                "{:.0} % of {}",
-                self.victim.answered() * 100.0,
-                self.victim.due()
-            ),
+            table::answered(&self.victim),
             self.first_write_ms
                 .map_or_else(|| "–".to_owned(), |ms| format!("{ms:.0} ms")),
             format!("{:.1} %", self.hog_share * 100.0),

@@ -18,8 +18,10 @@
 )]
 
 mod benign;
+mod container;
 mod cpu;
 mod daemon;
+mod full;
 mod hostile;
 mod init;
 mod load;
@@ -43,6 +45,9 @@ fn main() -> ExitCode {
 }
 
 fn trials() -> Vec<Trial> {
+    if std::env::var("KERNEL_RIG").is_ok_and(|rig| rig == "full") {
+        return full::trials();
+    }
     [
         cpu::trials(),
         benign::trials(),

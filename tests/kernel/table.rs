@@ -24,6 +24,11 @@ pub(crate) fn latencies(window: &Window) -> String {
     )
 }
 
+/// How many of the requests that were due were answered in the window.
+pub(crate) fn answered(window: &Window) -> String {
+    format!("{:.0} % of {}", window.answered() * 100.0, window.due())
+}
+
 fn ms(latency: Latency) -> String {
     match latency {
         Latency::After(us) if us < 100_000 => format!("{:.1}", us as f64 / 1000.0),

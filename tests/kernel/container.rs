@@ -1,0 +1,97 @@
+//! Real containers of real runtimes.
+
+use crate::rig::{Group, ROOT};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Who makes a container.
+#[derive(Clone, Copy)]
+pub(crate) enum Runtime {
+    Docker,
+    Podman,
+}
+
+impl Runtime {
+    fn command(self) -> &'static str {
+        match self {
+            Runtime::Docker => "docker",
+            Runtime::Podman => "podman",
+        }
+    }
+}
+
+/// A container that does nothing by itself. Removed when dropped.
+pub(crate) struct Container {
+    runtime: Runtime,
+    name: String,
+    /// The cgroup in which its processes are.
+    pub(crate) group: Group,
+}
+
+/// The image that the lab's full system has for both runtimes.
+const IMAGE: &str = "lab";
+
+impl Container {
+    /// Starts one that sleeps.
+    pub(crate) fn start(runtime: Runtime, name: &str) -> Container {
+        Container::start_with(runtime, name, &[], &["sleep", "100000"])
+    }
+
+    /// Starts one with these options for the runtime, running this command.
+    pub(crate) fn start_with(
+        runtime: Runtime,
+        name: &str,
+        options: &[&str],
+        command: &[&str],
+    ) -> Container {
+        let _ = run(runtime, &["rm", "-f", name]);
+        let mut arguments = vec!["run", "-d", "--name", name];
+        arguments.extend(options);
+        arguments.push(IMAGE);
+        arguments.extend(command);
+        run(runtime, &arguments).unwrap_or_else(|why| panic!("{why}"));
+        let pid = run(runtime, &["inspect", "-f", "{{.State.Pid}}", name])
+            .unwrap_or_else(|why| panic!("{why}"));
+        let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", pid.trim())).unwrap();
+        let path = groups
+            .lines()
+            .find_map(|line| line.strip_prefix("0::/"))
+            .expect("a container in cgroup v2");
+        Container {
+            runtime,
+            name: name.to_owned(),
+            group: Group::at(Path::new(ROOT).join(path)),
+        }
+    }
+
+    /// Every cgroup whose knobs may be held for this container's sake: its own and those above it.
+    pub(crate) fn levers(&self) -> impl Iterator<Item = Group> {
+        self.group
+            .dir()
+            .ancestors()
+            .take_while(|dir| *dir != Path::new(ROOT))
+            .map(|dir| Group::at(dir.to_owned()))
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = run(self.runtime, &["rm", "-f", &self.name]);
+    }
+}
+
+/// Runs a command of the runtime, and gives what it printed.
+fn run(runtime: Runtime, arguments: &[&str]) -> Result<String, String> {
+    let what = || format!("{} {}", runtime.command(), arguments.join(" "));
+    let output = Command::new(runtime.command())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| format!("{}: {e}", what()))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("{}: {said}", what()))
+    }
+}

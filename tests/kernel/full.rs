@@ -1,0 +1,269 @@
+//! The campaigns on the full system: real docker and podman containers on two CPUs in real time.
+//!
+//! A container is made by its runtime and kept over all arms; loads are started straight into its
+//! cgroup, so that an attack begins at a known microsecond and not whenever a runtime gets round to
+//! it. Arms are interleaved in pairs, without control and governed, and the median pair is judged:
+//! the host is shared, and its noise comes in waves. Runs only with `KERNEL_RIG=full`, which
+//! `tests/kernel/campaign` sets.
+
+use crate::container::{Container, Runtime};
+use crate::daemon::Daemon;
+use crate::load::{Load, Window, now_us, sleep_until};
+use crate::rig::{Group, Rig};
+use crate::table;
+use libtest_mimic::Trial;
+use std::time::Duration;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let heavy = [
+        ("full::heavy::docker_beside_docker", DOCKER_DOCKER),
+        ("full::heavy::docker_beside_podman", DOCKER_PODMAN),
+        ("full::heavy::podman_beside_podman", PODMAN_PODMAN),
+        (
+            "full::heavy::docker_beside_one_of_two_in_podman",
+            DOCKER_PODMAN_CAP,
+        ),
+    ];
+    let mut trials: Vec<Trial> = heavy
+        .into_iter()
+        .map(|(name, case)| {
+            Trial::test(name, move || {
+                heavy_case(&case);
+                Ok(())
+            })
+        })
+        .collect();
+    trials.push(crate::trial(
+        "full::memory::docker_beside_a_host_wide_hog_with_swap",
+        memory,
+    ));
+    trials
+}
+
+/// Pairs of arms: `KERNEL_RUNS`.
+fn pairs() -> usize {
+    std::env::var("KERNEL_RUNS").map_or(1, |n| n.parse().expect("KERNEL_RUNS"))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Where the victim and the hog are, and what is promised there.
+struct Case {
+    name: &'static str,
+    victim: Runtime,
+    hog: Runtime,
+    /// A third container in the hog's slice, so that the slice's weight would hit an innocent.
+    bystander: Option<Runtime>,
+    /// p99 is at most this many times what it is alone.
+    most: f64,
+}
+
+const DOCKER_DOCKER: Case = Case {
+    name: "docker, docker",
+    victim: Runtime::Docker,
+    hog: Runtime::Docker,
+    bystander: None,
+    most: 1.5,
+};
+
+const DOCKER_PODMAN: Case = Case {
+    name: "docker, podman",
+    hog: Runtime::Podman,
+    ..DOCKER_DOCKER
+};
+
+const PODMAN_PODMAN: Case = Case {
+    name: "podman, podman",
+    victim: Runtime::Podman,
+    hog: Runtime::Podman,
+    ..DOCKER_DOCKER
+};
+
+const DOCKER_PODMAN_CAP: Case = Case {
+    name: "docker, one of two in podman",
+    hog: Runtime::Podman,
+    bystander: Some(Runtime::Podman),
+    most: 2.0,
+    ..DOCKER_DOCKER
+};
+
+const SECOND_US: u64 = 1_000_000;
+/// Quiet before an attack; the first second of it is not judged as `alone`.
+const QUIET_US: u64 = 11 * SECOND_US;
+const ATTACK_US: u64 = 10 * SECOND_US;
+/// How long after the attack's end the last limit may stand.
+const GIVEN_BACK: Duration = Duration::from_secs(60);
+
+fn heavy_case(case: &Case) {
+    let rig = Rig::new("full-heavy");
+    let victim = Container::start(case.victim, "victim");
+    let hog = Container::start(case.hog, "hog");
+    let _bystander = case
+        .bystander
+        .map(|runtime| Container::start(runtime, "bystander"));
+    println!();
+    let mut ratios = Vec::new();
+    for pair in 1..=pairs() {
+        let ungoverned = heavy_arm(&victim.group, &hog.group);
+        ungoverned.print(case.name, &format!("no control {pair}"));
+        let governor = rig.governor_over(&[], "");
+        let originals: Vec<_> = hog.levers().map(|lever| (lever.knobs(), lever)).collect();
+        let governed = heavy_arm(&victim.group, &hog.group);
+        governed.print(case.name, &format!("governed {pair}"));
+        for (knobs, lever) in &originals {
+            lever.must_be_given_back(knobs, GIVEN_BACK);
+        }
+        assert!(governor.terminate().success());
+        // The best `alone` of the pair: noise only ever adds.
+        let alone = ungoverned.alone_p99().min(governed.alone_p99());
+        ratios.push(governed.p99() / alone);
+    }
+    let median = median(ratios);
+    table::row(&[
+        case.name.to_owned(),
+        "median p99 over alone".to_owned(),
+        format!("{median:.2} (promised {})", case.most),
+    ]);
+    assert!(
+        median <= case.most,
+        "p99 is {median:.2} × alone, not {}",
+        case.most
+    );
+}
+
+/// One attack: what the victim had in the quiet before it, and in it.
+struct Arm {
+    alone: Window,
+    attacked: Window,
+    hog_share: f64,
+}
+
+fn heavy_arm(victim: &Group, hog: &Group) -> Arm {
+    let first_due = now_us() + SECOND_US;
+    let work = Load::start(
+        victim,
+        &format!(
+            "victim timer --work 30ms --every 50ms --threads 2 --for 21s --start-at {first_due}"
+        ),
+    );
+    let start = first_due + QUIET_US;
+    sleep_until(start);
+    let spinners = Load::start(hog, "hog cpu --threads 8 --for 10s");
+    let (from, to) = (start + SECOND_US, start + ATTACK_US);
+    sleep_until(from);
+    let before = (victim.cpu_us(), hog.cpu_us());
+    sleep_until(to);
+    let after = (victim.cpu_us(), hog.cpu_us());
+    let cpus = std::thread::available_parallelism().unwrap().get() as u64;
+    let left = (cpus * (to - from)).saturating_sub(after.0 - before.0) as f64;
+    let record = work.record();
+    spinners.finish();
+    Arm {
+        alone: record.window(first_due + SECOND_US, start),
+        attacked: record.window(from, to),
+        hog_share: (after.1 - before.1) as f64 / left,
+    }
+}
+
+impl Arm {
+    fn p99(&self) -> f64 {
+        self.attacked.percentile(0.99).ms()
+    }
+
+    fn alone_p99(&self) -> f64 {
+        self.alone.percentile(0.99).ms()
+    }
+
+    fn print(&self, case: &str, arm: &str) {
+        table::row(&[
+            case.to_owned(),
+            arm.to_owned(),
+            format!("alone {}", table::latencies(&self.alone)),
+            table::latencies(&self.attacked),
+            table::answered(&self.attacked),
+            format!("hog {:.1} % of the rest", self.hog_share * 100.0),
+        ]);
+    }
+}
+
+/// A victim whose working set fits into memory, until somebody wants all of it.
+const MEMORY_VICTIM: &str =
+    "victim request --working-set 700MiB --pages 400 --every 50ms --for 31s";
+/// Less than RAM and swap together: the host survives it, the victim hardly.
+const MEMORY_HOG: &str = "hog memory --rate 400MiB --max 2500MiB --for 20s";
+/// An arm without control that leaves the victim more than this shows no harm.
+const HARMED_BELOW: f64 = 0.5;
+const SAVED_FROM: f64 = 0.9;
+
+fn memory() {
+    let rig = Rig::new("full-memory");
+    let victim = Container::start(Runtime::Docker, "victim");
+    let hog = Container::start(Runtime::Docker, "hog");
+    println!();
+    let mut broken = Vec::new();
+    let mut counted = 0;
+    for pair in 1..=pairs() {
+        let ungoverned = memory_arm(&victim.group, &hog.group);
+        print_memory(&format!("no control {pair}"), &ungoverned);
+        let originals = (victim.group.knobs(), hog.group.knobs());
+        let governor = rig.governor_over(&[], "");
+        let kills = oom_kills();
+        let governed = memory_arm(&victim.group, &hog.group);
+        let killed = oom_kills() - kills;
+        print_memory(&format!("governed {pair}"), &governed);
+        hog.group.must_be_given_back(&originals.1, GIVEN_BACK);
+        victim
+            .group
+            .must_be_given_back(&originals.0, Duration::ZERO);
+        end(governor);
+        if ungoverned.answered() >= HARMED_BELOW {
+            continue;
+        }
+        counted += 1;
+        if governed.answered() < SAVED_FROM {
+            let part = governed.answered() * 100.0;
+            broken.push(format!("pair {pair}: {part:.0} % answered"));
+        }
+        if killed > 0 {
+            broken.push(format!("pair {pair}: {killed} OOM kills"));
+        }
+    }
+    assert!(counted > 0, "no arm without control showed the harm");
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+fn end(governor: Daemon) {
+    let log = governor.log();
+    assert!(governor.terminate().success(), "{log}");
+}
+
+fn memory_arm(victim: &Group, hog: &Group) -> Window {
+    let first_due = now_us() + 5 * SECOND_US;
+    let work = Load::start(victim, &format!("{MEMORY_VICTIM} --start-at {first_due}"));
+    let start = first_due + QUIET_US;
+    sleep_until(start);
+    let growth = Load::start(hog, MEMORY_HOG);
+    let record = work.record();
+    drop(growth);
+    record.window(start, start + 20 * SECOND_US)
+}
+
+fn print_memory(arm: &str, window: &Window) {
+    table::row(&[
+        "memory hog, docker, docker".to_owned(),
+        arm.to_owned(),
+        table::latencies(window),
+        table::answered(window),
+    ]);
+}
+
+/// How often the kernel's OOM killer killed since boot.
+fn oom_kills() -> u64 {
+    let text = std::fs::read_to_string("/proc/vmstat").unwrap();
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+        .expect("oom_kill in /proc/vmstat")
+}
