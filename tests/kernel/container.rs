@@ -31,6 +31,11 @@ pub(crate) struct Container {
 /// The image that the lab's full system has for both runtimes.
 const IMAGE: &str = "lab";
 
+/// The image: `KERNEL_IMAGE`, or what the lab has.
+fn image() -> String {
+    std::env::var("KERNEL_IMAGE").unwrap_or_else(|_| IMAGE.to_owned())
+}
+
 impl Container {
     /// Starts one that sleeps.
     pub(crate) fn start(runtime: Runtime, name: &str) -> Container {
@@ -47,7 +52,8 @@ impl Container {
         let _ = run(runtime, &["rm", "-f", name]);
         let mut arguments = vec!["run", "-d", "--name", name];
         arguments.extend(options);
-        arguments.push(IMAGE);
+        let image = image();
+        arguments.push(&image);
         arguments.extend(command);
         run(runtime, &arguments).unwrap_or_else(|why| panic!("{why}"));
         let pid = run(runtime, &["inspect", "-f", "{{.State.Pid}}", name])

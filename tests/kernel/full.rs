@@ -189,11 +189,12 @@ impl Arm {
     }
 }
 
-/// A victim whose working set fits into memory, until somebody wants all of it.
+/// A victim that reads a file which fits into the page cache, until somebody wants all memory.
 const MEMORY_VICTIM: &str =
-    "victim request --working-set 700MiB --pages 400 --every 50ms --for 31s";
-/// Less than RAM and swap together: the host survives it, the victim hardly.
-const MEMORY_HOG: &str = "hog memory --rate 400MiB --max 2500MiB --for 20s";
+    "victim reader --file /root/working-set --working-set 200MiB --pages 400 --every 50ms";
+/// Less than RAM and swap together: the host survives it.
+const MEMORY_HOG: &str = "hog memory --rate 400MiB --max 2500MiB --threads 8";
+const MEMORY_ATTACK_S: u64 = 40;
 /// An arm without control that leaves the victim more than this shows no harm.
 const HARMED_BELOW: f64 = 0.5;
 const SAVED_FROM: f64 = 0.9;
@@ -241,14 +242,18 @@ fn end(governor: Daemon) {
 }
 
 fn memory_arm(victim: &Group, hog: &Group) -> Window {
-    let first_due = now_us() + 5 * SECOND_US;
-    let work = Load::start(victim, &format!("{MEMORY_VICTIM} --start-at {first_due}"));
+    let first_due = now_us() + 10 * SECOND_US;
+    let seconds = MEMORY_ATTACK_S + QUIET_US / SECOND_US;
+    let work = Load::start(
+        victim,
+        &format!("{MEMORY_VICTIM} --for {seconds}s --start-at {first_due}"),
+    );
     let start = first_due + QUIET_US;
     sleep_until(start);
-    let growth = Load::start(hog, MEMORY_HOG);
+    let growth = Load::start(hog, &format!("{MEMORY_HOG} --for {MEMORY_ATTACK_S}s"));
     let record = work.record();
     drop(growth);
-    record.window(start, start + 20 * SECOND_US)
+    record.window(start, start + MEMORY_ATTACK_S * SECOND_US)
 }
 
 fn print_memory(arm: &str, window: &Window) {

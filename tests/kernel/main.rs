@@ -1,7 +1,8 @@
 //! The kernel tests: what is true on a real Linux, tried on a real Linux.
 //!
-//! One binary, three roles. As PID 1 it is the `/init` of the lab's light rig ([`init`]); started by
-//! that, or by root on any host with a usable cgroup v2, it is a test runner. `tests/kernel/run`
+//! One binary, four roles. As PID 1 it is the `/init` of the lab's light rig ([`init`]); started by
+//! that, or by root on any host with a usable cgroup v2, it is a test runner; with `KERNEL_RIG=full` the runner of the
+//! campaigns on the full system; and `kernel demo` tells the demo's story. `tests/kernel/run`
 //! builds it, boots it on every kernel of the lab and adds up. Nothing is ever skipped here: a test
 //! that cannot run fails and says what is missing.
 //!
@@ -21,6 +22,7 @@ mod benign;
 mod container;
 mod cpu;
 mod daemon;
+mod demo;
 mod full;
 mod hostile;
 mod init;
@@ -36,6 +38,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     if std::process::id() == 1 {
         init::run();
+    }
+    if std::env::args().nth(1).is_some_and(|word| word == "demo") {
+        return demo::run();
     }
     let mut arguments = Arguments::from_args();
     // Tests own the CPUs while they run: two at once would measure each other.

@@ -29,7 +29,8 @@ pub(crate) fn answered(window: &Window) -> String {
     format!("{:.0} % of {}", window.answered() * 100.0, window.due())
 }
 
-fn ms(latency: Latency) -> String {
+/// Milliseconds, with as many digits as matter.
+pub(crate) fn ms(latency: Latency) -> String {
     match latency {
         Latency::After(us) if us < 100_000 => format!("{:.1}", us as f64 / 1000.0),
         Latency::After(us) => format!("{:.0}", us as f64 / 1000.0),

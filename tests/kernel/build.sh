@@ -1,0 +1,29 @@
+# shellcheck shell=bash
+# The static binaries that every rig runs: GOVERNOR, NOISY and KERNEL after `build`.
+# shellcheck disable=SC2034 # used by those who source this
+
+ROOT=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.." && pwd)
+LAB=$ROOT/tests/lab/lab
+readonly ROOT LAB
+
+say() { printf 'kernel tests: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# Static binaries run on every kernel with nothing beside them. Sets GOVERNOR, NOISY and KERNEL.
+build() {
+    local messages target=x86_64-unknown-linux-gnu
+    say "building"
+    messages=$(cd "$ROOT" && RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --quiet \
+        --profile lab --target "$target" --target-dir "$ROOT/target/static" \
+        --bin governor --bench noisy --test kernel --message-format=json-render-diagnostics) || die "the build failed"
+    GOVERNOR=$(executable governor bin <<<"$messages")
+    NOISY=$(executable noisy bench <<<"$messages")
+    KERNEL=$(executable kernel test <<<"$messages")
+}
+
+executable() {
+    local path
+    path=$(grep "\"kind\":\[\"$2\"\].*\"name\":\"$1\"" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+    [[ -x $path ]] || die "cargo made no $1"
+    printf '%s\n' "$path"
+}

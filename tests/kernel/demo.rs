@@ -1,0 +1,268 @@
+//! `make demo`: redis in a container under a steady load, a hog in another, and what the governor
+//! makes of it, told on the terminal. `tests/demo/run` starts it, in the lab or on this host.
+//!
+//! The load is an open loop at a fixed rate, sized so that redis needs about 70 % of one CPU: what
+//! a fair split with a newcomer does not leave it. Its client has a cgroup of its own above all
+//! others, so that what is measured is redis and not the client's own wait for a CPU.
+
+use crate::container::{Container, Runtime};
+use crate::daemon::{Daemon, governor, write_policy};
+use crate::load::{Load, Record, Window, now_us, program, sleep_until};
+use crate::rig::{Group, ROOT};
+use crate::table;
+use cgroups_rs::fs::cgroup_builder::CgroupBuilder;
+use cgroups_rs::fs::hierarchies::V2;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// Requests a second, and what each shall cost redis.
+const RATE: u64 = 500;
+const COST_US: f64 = 1_400.0;
+const SECOND_US: u64 = 1_000_000;
+const STAGE: &str = "governor-demo";
+
+/// Tells the story. Fails when the governor did not end the attack, or gave something back wrong.
+pub(crate) fn run() -> ExitCode {
+    let stage = Stage::build();
+    say("");
+    say(&format!(
+        "  redis in a container, {RATE} requests a second; a hog of 8 threads in another (kernel {}, {} CPUs)",
+        table::kernel(),
+        cpus()
+    ));
+    say("");
+    say("                     redis p50        p99   answered    the hog's CPU");
+    let alone = stage.act("alone", 7);
+    let hog = stage.hog(11);
+    let attacked = stage.act("attacked", 9);
+    hog.end();
+
+    let originals = stage.knobs();
+    let daemon = stage.govern();
+    // What redis needs is learnt while it is at work and nobody is in its way.
+    drop(stage.load(12));
+    let hog = stage.hog(14);
+    std::thread::sleep(Duration::from_secs(1));
+    let governed = stage.act("governed", 9);
+    say("");
+    let status = governor(&stage.work, &["status"]);
+    for line in String::from_utf8_lossy(&status.stdout).lines() {
+        say(&format!("  {line}"));
+    }
+    say("");
+    hog.end();
+    let waited = Instant::now();
+    let returned = stage.given_back(&originals);
+    let released = stage.act("released", 6);
+    let ended = daemon.terminate().success();
+    let exact = stage.knobs() == originals;
+    say("");
+    match returned {
+        true => say(&format!(
+            "  {:.0} s after the attack nothing was held; with the governor gone, {} knobs of both containers are {}.",
+            waited.elapsed().as_secs_f64() - 6.0,
+            originals.len(),
+            if exact {
+                "byte for byte what they were"
+            } else {
+                "NOT what they were"
+            },
+        )),
+        false => say("  The limits were NOT given back."),
+    }
+    let saved = governed.percentile(0.99) < attacked.percentile(0.99)
+        && governed.answered() >= attacked.answered();
+    say(&format!(
+        "  p99 alone {}, attacked {}, governed {}, released {}.",
+        p99(&alone),
+        p99(&attacked),
+        p99(&governed),
+        p99(&released)
+    ));
+    if exact && returned && ended && saved {
+        ExitCode::SUCCESS
+    } else {
+        say("  The demo failed.");
+        ExitCode::FAILURE
+    }
+}
+
+fn say(line: &str) {
+    println!("{line}");
+}
+
+fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn p99(window: &Window) -> String {
+    table::ms(window.percentile(0.99)) + " ms"
+}
+
+/// The containers and the client.
+struct Stage {
+    work: PathBuf,
+    redis: Container,
+    hog: Container,
+    client: Group,
+    bitmap: usize,
+}
+
+impl Stage {
+    fn build() -> Stage {
+        let work = PathBuf::from(format!("/run/{STAGE}"));
+        let _ = std::fs::remove_dir_all(&work);
+        std::fs::create_dir_all(&work).unwrap();
+        let share = format!("{}:/demo", work.display());
+        let noisy = format!("{}:/noisy:ro", program("noisy").display());
+        say("  starting two containers");
+        let redis = Container::start_with(
+            Runtime::Docker,
+            "governor-demo-redis",
+            &["-v", &share],
+            &[
+                "redis-server",
+                "--port",
+                "0",
+                "--unixsocket",
+                "/demo/redis.sock",
+                "--unixsocketperm",
+                "777",
+                "--save",
+                "",
+            ],
+        );
+        let hog = Container::start_with(
+            Runtime::Docker,
+            "governor-demo-hog",
+            &["-v", &noisy],
+            &["sleep", "100000"],
+        );
+        CgroupBuilder::new(STAGE)
+            .build(Box::new(V2::new()))
+            .expect("a cgroup for the client");
+        let client = Group::at(Path::new(ROOT).join(STAGE));
+        client.write("cpu.weight", "10000");
+        let end = Instant::now() + Duration::from_secs(20);
+        while !work.join("redis.sock").exists() {
+            assert!(Instant::now() < end, "redis does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let mut stage = Stage {
+            work,
+            redis,
+            hog,
+            client,
+            bitmap: 64 << 10,
+        };
+        stage.size_requests();
+        stage
+    }
+
+    /// Finds the string whose bits cost redis what a request shall cost, on this machine.
+    fn size_requests(&mut self) {
+        let mut cost = |bitmap: usize| {
+            self.bitmap = bitmap;
+            let before = self.redis.group.cpu_us();
+            self.load(2).finish();
+            (self.redis.group.cpu_us() - before) as f64 / (2 * RATE) as f64
+        };
+        let (small, large) = (64 << 10, 256 << 10);
+        let (low, high) = (cost(small), cost(large));
+        let per_byte = ((high - low) / (large - small) as f64).max(1e-6);
+        let wanted = small as f64 + (COST_US - low) / per_byte;
+        self.bitmap = wanted.clamp(1024.0, f64::from(64 << 20)) as usize;
+    }
+
+    /// The steady load, for so many seconds.
+    fn load(&self, seconds: u64) -> Load {
+        Load::start(
+            &self.client,
+            &format!(
+                "victim redis --address {}/redis.sock --bitmap {} --every {}us --for {seconds}s",
+                self.work.display(),
+                self.bitmap,
+                SECOND_US / RATE
+            ),
+        )
+    }
+
+    /// Loads redis for so many seconds and tells what came of it.
+    fn act(&self, name: &str, seconds: u64) -> Window {
+        let from = now_us();
+        let hog_before = self.hog.group.cpu_us();
+        let load = self.load(seconds);
+        sleep_until(from + seconds * SECOND_US);
+        let to = now_us();
+        let hog = (self.hog.group.cpu_us() - hog_before) as f64 / (to - from) as f64;
+        let record: Record = load.record();
+        let window = record.window(from, to);
+        say(&format!(
+            "  {name:<16} {:>10} ms {:>7} ms {:>6.0} /s {hog:>12.2} CPUs",
+            table::ms(window.percentile(0.5)),
+            table::ms(window.percentile(0.99)),
+            window.answered() * RATE as f64,
+        ));
+        window
+    }
+
+    /// Starts the hog inside its container; returns when it spins.
+    fn hog(&self, seconds: u64) -> Hog {
+        let before = self.hog.group.cpu_us();
+        let child = Command::new("docker")
+            .args(["exec", "governor-demo-hog", "/noisy", "hog", "cpu"])
+            .args(["--threads", "8", "--for", &format!("{seconds}s")])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("docker exec");
+        let end = Instant::now() + Duration::from_secs(30);
+        while self.hog.group.cpu_us() < before + 50_000 {
+            assert!(Instant::now() < end, "the hog does not start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Hog { child }
+    }
+
+    fn govern(&self) -> Daemon {
+        write_policy(&self.work, &[], "");
+        Daemon::start_again(&self.work)
+    }
+
+    /// Every knob of both containers and of the slices above them.
+    fn knobs(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let levers = self.redis.levers().chain(self.hog.levers());
+        levers.flat_map(|lever| lever.knobs()).collect()
+    }
+
+    /// Whether everything is what it was, after at most a minute.
+    fn given_back(&self, originals: &[(&'static str, Vec<u8>)]) -> bool {
+        let end = Instant::now() + Duration::from_secs(60);
+        while self.knobs() != originals {
+            if Instant::now() >= end {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        true
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = std::fs::write(self.client.dir().join("cgroup.kill"), "1");
+        let _ = std::fs::remove_dir(self.client.dir());
+        let _ = std::fs::remove_dir_all(&self.work);
+    }
+}
+
+/// A hog inside its container, which ends by itself.
+struct Hog {
+    child: Child,
+}
+
+impl Hog {
+    fn end(mut self) {
+        let _ = self.child.wait();
+    }
+}
