@@ -1,7 +1,7 @@
 //! `make demo`: redis in a container under a steady load, a hog in another, and what the governor
 //! makes of it, told on the terminal. `tests/demo/run` starts it, in the lab or on this host.
 //!
-//! The load is an open loop at a fixed rate, sized so that redis needs about 70 % of one CPU: what
+//! The load is an open loop at a fixed rate, sized so that redis needs about 55 % of one CPU: what
 //! a fair split with a newcomer does not leave it. Its client has a cgroup of its own above all
 //! others, so that what is measured is redis and not the client's own wait for a CPU.
 
@@ -17,8 +17,9 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 /// Requests a second, and what each shall cost redis.
-const RATE: u64 = 500;
-const COST_US: f64 = 1_400.0;
+const RATE: u64 = 200;
+const EVERY: &str = "5ms";
+const COST_US: f64 = 2_750.0;
 const SECOND_US: u64 = 1_000_000;
 const STAGE: &str = "governor-demo";
 
@@ -41,7 +42,7 @@ pub(crate) fn run() -> ExitCode {
     let originals = stage.knobs();
     let daemon = stage.govern();
     // What redis needs is learnt while it is at work and nobody is in its way.
-    drop(stage.load(12));
+    stage.steady(12).finish();
     let hog = stage.hog(14);
     std::thread::sleep(Duration::from_secs(1));
     let governed = stage.act("governed", 9);
@@ -154,45 +155,51 @@ impl Stage {
             redis,
             hog,
             client,
-            bitmap: 64 << 10,
+            bitmap: 256 << 10,
         };
         stage.size_requests();
         stage
     }
 
-    /// Finds the string whose bits cost redis what a request shall cost, on this machine.
+    /// Finds the string whose bits cost redis what a request shall cost, on this machine as it is
+    /// now: roughly by requests that are all due at once, then at the steady rate.
     fn size_requests(&mut self) {
-        let mut cost = |bitmap: usize| {
-            self.bitmap = bitmap;
+        for (every, run_for, requests) in [
+            ("1us", "200us", 200),
+            ("1us", "200us", 200),
+            (EVERY, "2s", 2 * RATE),
+            (EVERY, "3s", 3 * RATE),
+        ] {
             let before = self.redis.group.cpu_us();
-            self.load(2).finish();
-            (self.redis.group.cpu_us() - before) as f64 / (2 * RATE) as f64
-        };
-        let (small, large) = (64 << 10, 256 << 10);
-        let (low, high) = (cost(small), cost(large));
-        let per_byte = ((high - low) / (large - small) as f64).max(1e-6);
-        let wanted = small as f64 + (COST_US - low) / per_byte;
-        self.bitmap = wanted.clamp(1024.0, f64::from(64 << 20)) as usize;
+            self.load(every, run_for).finish();
+            let cost = (self.redis.group.cpu_us() - before) as f64 / requests as f64;
+            let factor = (COST_US / cost.max(1.0)).clamp(0.1, 10.0);
+            self.bitmap = (self.bitmap as f64 * factor) as usize;
+        }
     }
 
-    /// The steady load, for so many seconds.
-    fn load(&self, seconds: u64) -> Load {
+    /// Requests so often, for so long.
+    fn load(&self, every: &str, run_for: &str) -> Load {
         Load::start(
             &self.client,
             &format!(
-                "victim redis --address {}/redis.sock --bitmap {} --every {}us --for {seconds}s",
+                "victim redis --address {}/redis.sock --bitmap {} --every {every} --for {run_for}",
                 self.work.display(),
                 self.bitmap,
-                SECOND_US / RATE
             ),
         )
+    }
+
+    /// The steady load.
+    fn steady(&self, seconds: u64) -> Load {
+        self.load(EVERY, &format!("{seconds}s"))
     }
 
     /// Loads redis for so many seconds and tells what came of it.
     fn act(&self, name: &str, seconds: u64) -> Window {
         let from = now_us();
         let hog_before = self.hog.group.cpu_us();
-        let load = self.load(seconds);
+        let load = self.steady(seconds);
         sleep_until(from + seconds * SECOND_US);
         let to = now_us();
         let hog = (self.hog.group.cpu_us() - hog_before) as f64 / (to - from) as f64;
