@@ -132,6 +132,11 @@ impl<T: TreeFiles> Forest<T> {
         &self.files
     }
 
+    /// The tree below, to be read.
+    pub const fn files_mut(&mut self) -> &mut T {
+        &mut self.files
+    }
+
     /// The tree below, and the held directory of a group in it.
     ///
     /// # Errors

@@ -9,7 +9,9 @@ mod files;
 mod forest;
 mod linux;
 pub mod map;
+mod quota;
 mod recognise;
+mod sample;
 mod watch;
 mod whole_file;
 
@@ -19,6 +21,7 @@ pub use files::{Changes, HostFile, Listing, Opened, TreeFiles, open_path, read_t
 pub use forest::{Extent, Forest, Limits, PATH_MAX, Rules, Scan};
 pub use linux::{LinuxDir, LinuxFile, LinuxHandle, LinuxTree, NotARoot};
 pub use recognise::{NAME_MAX, recognise, shown};
+pub use sample::Sampler;
 pub use whole_file::{FileError, read_whole};
 
 use crate::model::{GroupId, Knob, Original, Reading};

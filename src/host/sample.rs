@@ -1,0 +1,492 @@
+//! One tick's reading: the counters of the containers that are asked for, and the host's.
+//!
+//! Files are held open and read with one `pread` each into one buffer; in the steady state nothing
+//! is allocated. Every file fails alone, with its reason.
+//!
+//! A PSI file that is read too often loses what it should count (each read drops what a CPU
+//! gathered in less than a jiffy), so that one that was read a moment ago is answered with
+//! [`Absent::NotRead`] instead.
+
+use super::clock::Clock;
+use super::files::{HostFile, TreeFiles};
+use super::forest::Forest;
+use super::quota::InnerQuotas;
+use crate::kernel::{flat, meminfo, proc_stat, psi, single};
+use crate::model::{
+    Absent, Bytes, ContainerSample, CpuUse, GroupId, HostSample, MemoryUse, Reading, Sample, Span,
+    Stall, Time, Topology,
+};
+use std::collections::HashMap;
+
+/// The largest of the files is `/proc/stat`, with 100 bytes for each CPU before what we want.
+const ROOM: usize = 64 * 1024;
+
+/// A tick that comes this much early reads PSI all the same: waking is not exact to the jiffy.
+const PSI_GRACE: Span = Span(1_000);
+
+/// The part of a new measurement in the smoothed cost.
+const COST_GAIN: f64 = 0.1;
+
+/// Reads containers that it holds.
+#[derive(Debug)]
+pub struct Sampler<T: TreeFiles> {
+    held: HashMap<GroupId, Held<T::File>>,
+    stat: Reading<T::File>,
+    meminfo: Reading<T::File>,
+    psi_interval: Span,
+    room: Box<[u8]>,
+    rounds: u64,
+    reviewed: usize,
+    /// Microseconds of CPU time for one container.
+    cost: Option<f64>,
+}
+
+/// The held files of one container.
+#[derive(Debug)]
+struct Held<F> {
+    cpu_stat: Reading<F>,
+    cpu_pressure: Reading<F>,
+    memory: Reading<F>,
+    swap: Reading<F>,
+    memory_pressure: Reading<F>,
+    tasks: Reading<F>,
+    quotas: InnerQuotas<F>,
+    pressure_read: Option<Time>,
+    throttled: Option<Span>,
+    round: u64,
+}
+
+impl<T: TreeFiles> Sampler<T> {
+    /// Holds no container yet. `psi_interval` is the least time between two reads of one PSI file:
+    /// five jiffies.
+    pub fn new(files: &mut T, psi_interval: Span) -> Sampler<T> {
+        Sampler {
+            held: HashMap::new(),
+            stat: files.hold_host(HostFile::Stat),
+            meminfo: files.hold_host(HostFile::Meminfo),
+            psi_interval,
+            room: vec![0; ROOM].into_boxed_slice(),
+            rounds: 0,
+            reviewed: 0,
+            cost: None,
+        }
+    }
+
+    /// Holds the files of all that the topology watches, and lets go of the others. Files that were
+    /// missing are looked for again.
+    pub fn hold(&mut self, forest: &mut Forest<T>, topology: &Topology) {
+        self.rounds += 1;
+        for (_, group) in topology.watched() {
+            let held = self.held.entry(group.id).or_insert_with(Held::nothing);
+            held.round = self.rounds;
+            if let Ok((files, dir)) = forest.held(group.id) {
+                held.open(files, dir);
+            }
+        }
+        let current = self.rounds;
+        self.held.retain(|_, held| held.round == current);
+    }
+
+    /// Looks again for quotas that the next `count` containers have set inside themselves.
+    pub fn review(&mut self, forest: &mut Forest<T>, topology: &Topology, count: usize) {
+        let groups = &topology.groups;
+        for _ in 0..count.min(groups.len()) {
+            self.reviewed = self.reviewed.wrapping_add(1) % groups.len();
+            let held = groups
+                .get(self.reviewed)
+                .and_then(|group| Some((group.id, self.held.get_mut(&group.id)?)));
+            if let Some((id, held)) = held
+                && let Ok((files, dir)) = forest.held(id)
+            {
+                held.quotas.look(files, dir);
+            }
+        }
+    }
+
+    /// Reads the host and these containers into `out`; what was there is overwritten, its room and
+    /// its outcomes are kept. An id that is not held is left out.
+    pub fn sample(
+        &mut self,
+        forest: &mut Forest<T>,
+        clock: &dyn Clock,
+        ids: &[GroupId],
+        out: &mut Sample,
+    ) {
+        let files = forest.files_mut();
+        out.at = clock.now();
+        out.host = self.host(files);
+        out.containers.clear();
+        let start = clock.thread_cpu();
+        for id in ids {
+            if let Some(held) = self.held.get_mut(id) {
+                let at = clock.now();
+                let sample = held.read(files, &mut self.room, *id, at, self.psi_interval);
+                out.containers.push(sample);
+            }
+        }
+        self.learn_cost(clock.thread_cpu().advance(start), out.containers.len());
+    }
+
+    /// The CPU time that reading one container takes, smoothed; `None` before the first.
+    #[must_use]
+    pub fn cost(&self) -> Option<Span> {
+        self.cost.map(|micros| Span(micros.ceil() as u64))
+    }
+
+    /// How many containers are held.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.held.len()
+    }
+
+    fn learn_cost(&mut self, spent: Span, containers: usize) {
+        if containers == 0 {
+            return;
+        }
+        let now = spent.micros() as f64 / containers as f64;
+        let before = self.cost.unwrap_or(now);
+        self.cost = Some(before + COST_GAIN * (now - before));
+    }
+
+    fn host(&mut self, files: &mut T) -> HostSample {
+        let room = &mut self.room;
+        let stat = text(files, &self.stat, room).and_then(proc_stat::parse);
+        let memory = text(files, &self.meminfo, room).and_then(meminfo::parse);
+        HostSample {
+            cpus: stat.map_or(1, |stat| stat.online),
+            cpu_idle: stat.map(|stat| stat.idle),
+            memory_total: memory.and_then(|memory| memory.total),
+            memory_available: memory.and_then(|memory| memory.available),
+            swap_total: memory.and_then(|memory| memory.swap_total),
+            swap_free: memory.and_then(|memory| memory.swap_free),
+        }
+    }
+}
+
+impl<F> Held<F> {
+    fn nothing() -> Held<F> {
+        Held {
+            cpu_stat: Err(Absent::NotRead),
+            cpu_pressure: Err(Absent::NotRead),
+            memory: Err(Absent::NotRead),
+            swap: Err(Absent::NotRead),
+            memory_pressure: Err(Absent::NotRead),
+            tasks: Err(Absent::NotRead),
+            quotas: InnerQuotas::default(),
+            pressure_read: None,
+            throttled: None,
+            round: 0,
+        }
+    }
+
+    /// Opens what is not open yet.
+    fn open<T: TreeFiles<File = F>>(&mut self, files: &mut T, dir: &T::Dir) {
+        let is_new = matches!(self.cpu_stat, Err(Absent::NotRead));
+        for (file, name) in [
+            (&mut self.cpu_stat, "cpu.stat"),
+            (&mut self.cpu_pressure, "cpu.pressure"),
+            (&mut self.memory, "memory.current"),
+            (&mut self.swap, "memory.swap.current"),
+            (&mut self.memory_pressure, "memory.pressure"),
+            (&mut self.tasks, "pids.current"),
+        ] {
+            if file.is_err() {
+                *file = files.hold(dir, name);
+            }
+        }
+        if is_new {
+            self.quotas.look(files, dir);
+        }
+    }
+
+    fn read<T: TreeFiles<File = F>>(
+        &mut self,
+        files: &mut T,
+        room: &mut [u8],
+        id: GroupId,
+        at: Time,
+        psi_interval: Span,
+    ) -> ContainerSample {
+        let mut sample = ContainerSample::unread(id, at);
+        sample.cpu = self.cpu(files, room);
+        if self.may_read_pressure(at, psi_interval) {
+            self.pressure_read = Some(at);
+            sample.cpu_stall = pressure(files, &self.cpu_pressure, room);
+            sample.memory_stall = pressure(files, &self.memory_pressure, room);
+        }
+        sample.memory = self.memory(files, room);
+        if let Ok(cpu) = sample.cpu {
+            if self.throttled.is_some_and(|before| cpu.throttled > before) {
+                sample.tasks = text(files, &self.tasks, room).and_then(single::count);
+            }
+            self.throttled = Some(cpu.throttled);
+        }
+        sample
+    }
+
+    /// `cpu.stat` does not tell of throttling by a quota further down, so that it is added.
+    fn cpu<T: TreeFiles<File = F>>(&mut self, files: &mut T, room: &mut [u8]) -> Reading<CpuUse> {
+        let mut cpu = text(files, &self.cpu_stat, room).and_then(flat::cpu_stat)?;
+        cpu.throttled = cpu.throttled + self.quotas.throttled(files, room);
+        Ok(cpu)
+    }
+
+    fn memory<T: TreeFiles<File = F>>(&self, files: &mut T, room: &mut [u8]) -> Reading<MemoryUse> {
+        let current = text(files, &self.memory, room).and_then(single::bytes)?;
+        let swap = match text(files, &self.swap, room).and_then(single::bytes) {
+            // Without swap accounting there is no such file.
+            Err(Absent::NoFile) => Bytes(0),
+            other => other?,
+        };
+        Ok(MemoryUse { current, swap })
+    }
+
+    fn may_read_pressure(&self, at: Time, interval: Span) -> bool {
+        self.pressure_read
+            .is_none_or(|before| at.since(before) + PSI_GRACE >= interval)
+    }
+}
+
+fn pressure<T: TreeFiles>(
+    files: &mut T,
+    file: &Reading<T::File>,
+    room: &mut [u8],
+) -> Reading<Stall> {
+    text(files, file, room).and_then(psi::parse)
+}
+
+/// The text of a held file, or the reason why there is none.
+pub(super) fn text<'r, T: TreeFiles>(
+    files: &mut T,
+    file: &Reading<T::File>,
+    room: &'r mut [u8],
+) -> Reading<&'r [u8]> {
+    let file = file.as_ref().map_err(|why| *why)?;
+    let length = files.reread(file, room)?;
+    room.get(..length).ok_or(Absent::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock::FakeClock;
+    use super::super::fake::{FakeTree, Operation};
+    use super::super::forest::{Extent, Limits, Rules};
+    use super::*;
+
+    const INTERVAL: Span = Span(20_000);
+
+    struct Rig {
+        tree: FakeTree,
+        forest: Forest<FakeTree>,
+        sampler: Sampler<FakeTree>,
+        topology: Topology,
+        clock: FakeClock,
+        out: Sample,
+    }
+
+    fn docker(n: u32) -> String {
+        format!("/system.slice/docker-{n:064x}.scope")
+    }
+
+    impl Rig {
+        /// With so many containers.
+        fn new(containers: u32) -> Rig {
+            let tree = FakeTree::new();
+            for n in 0..containers {
+                tree.add(docker(n));
+            }
+            let mut forest = Forest::new(tree.clone(), Limits::default());
+            let sampler = Sampler::new(forest.files_mut(), INTERVAL);
+            let mut rig = Rig {
+                tree,
+                forest,
+                sampler,
+                topology: Topology::default(),
+                clock: FakeClock::default(),
+                out: Sample::default(),
+            };
+            rig.scan();
+            rig
+        }
+
+        fn scan(&mut self) {
+            self.forest.scan(Extent::All, &|_| false).unwrap();
+            self.topology = self.forest.topology(&Rules {
+                original: &|_, _| None,
+                name: &|_, _| None,
+                is_protected: &|_| false,
+                own: None,
+            });
+            self.sampler.hold(&mut self.forest, &self.topology);
+        }
+
+        /// A tick later.
+        fn sample(&mut self) -> &Sample {
+            self.clock.advance(INTERVAL);
+            self.sample_now()
+        }
+
+        fn sample_now(&mut self) -> &Sample {
+            let ids: Vec<GroupId> = self.topology.watched().map(|(_, g)| g.id).collect();
+            self.sampler
+                .sample(&mut self.forest, &self.clock, &ids, &mut self.out);
+            &self.out
+        }
+
+        fn one(&mut self) -> ContainerSample {
+            self.sample().containers[0]
+        }
+    }
+
+    #[test]
+    fn counters_and_levels_are_read_as_they_stand() {
+        let mut rig = Rig::new(1);
+        rig.tree.set(
+            docker(0),
+            "cpu.pressure",
+            "some avg10=0.00 avg60=0.00 avg300=0.00 total=17\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5\n",
+        );
+        rig.tree.set(docker(0), "memory.current", "4096\n");
+        rig.tree.set(docker(0), "memory.swap.current", "8192\n");
+        rig.tree
+            .set(docker(0), "cpu.stat", "usage_usec 7\nthrottled_usec 3\n");
+        let sample = *rig.sample().containers.first().unwrap();
+        assert_eq!(sample.at, Time(20_000));
+        assert_eq!(
+            sample.cpu,
+            Ok(CpuUse {
+                usage: Span(7),
+                throttled: Span(3)
+            })
+        );
+        assert_eq!(
+            sample.cpu_stall,
+            Ok(Stall {
+                some: Span(17),
+                full: Span(5)
+            })
+        );
+        assert_eq!(
+            sample.memory,
+            Ok(MemoryUse {
+                current: Bytes(4096),
+                swap: Bytes(8192)
+            })
+        );
+        let host = rig.out.host;
+        assert_eq!(host.cpus, 2);
+        assert_eq!(host.memory_available, Ok(Bytes(786_432 << 10)));
+    }
+
+    #[test]
+    fn a_pressure_file_is_not_read_before_its_time() {
+        let mut rig = Rig::new(1);
+        assert!(rig.one().cpu_stall.is_ok());
+        rig.clock.advance(Span(10_000));
+        let early = rig.sample_now().containers[0];
+        assert_eq!(early.cpu_stall, Err(Absent::NotRead));
+        assert_eq!(early.memory_stall, Err(Absent::NotRead));
+        assert!(early.cpu.is_ok() && early.memory.is_ok());
+        rig.clock.advance(Span(9_500));
+        assert!(rig.sample_now().containers[0].cpu_stall.is_ok());
+    }
+
+    #[test]
+    fn one_that_vanishes_is_gone_and_the_others_are_read() {
+        let mut rig = Rig::new(3);
+        rig.tree.remove(docker(1));
+        let samples = &rig.sample().containers;
+        assert_eq!(samples.len(), 3);
+        assert_eq!(samples.iter().filter(|s| s.cpu.is_ok()).count(), 2);
+        let gone = samples.iter().find(|s| s.cpu.is_err()).unwrap();
+        assert_eq!(gone.cpu, Err(Absent::Gone));
+        assert_eq!(gone.memory_stall, Err(Absent::Gone));
+        rig.scan();
+        assert_eq!(rig.sample().containers.len(), 2);
+        assert_eq!(rig.sampler.count(), 2);
+    }
+
+    #[test]
+    fn each_file_fails_alone_and_a_missing_one_is_looked_for_again() {
+        let mut rig = Rig::new(0);
+        rig.tree.add(docker(0));
+        rig.tree.unset(docker(0), "memory.current");
+        rig.tree.unset(docker(0), "memory.swap.current");
+        let pressure = Some("cpu.pressure");
+        rig.tree
+            .fail(docker(0), pressure, Operation::Read, Absent::Unsupported);
+        rig.scan();
+        let sample = rig.one();
+        assert_eq!(sample.memory, Err(Absent::NoFile));
+        assert_eq!(sample.cpu_stall, Err(Absent::Unsupported));
+        assert!(sample.cpu.is_ok() && sample.memory_stall.is_ok());
+        rig.tree.set(docker(0), "memory.current", "1\n");
+        rig.scan();
+        // No swap accounting is no swap.
+        let memory = rig.one().memory.unwrap();
+        assert_eq!((memory.current, memory.swap), (Bytes(1), Bytes(0)));
+    }
+
+    #[test]
+    fn tasks_are_counted_only_when_throttling_went_on() {
+        let mut rig = Rig::new(1);
+        let throttle = |rig: &Rig, us: u32| {
+            let text = format!("usage_usec 7\nthrottled_usec {us}\n");
+            rig.tree.set(docker(0), "cpu.stat", &text);
+        };
+        rig.tree.set(docker(0), "pids.current", "9\n");
+        throttle(&rig, 5);
+        assert_eq!(rig.one().tasks, Err(Absent::NotRead));
+        throttle(&rig, 6);
+        assert_eq!(rig.one().tasks, Ok(9));
+        assert_eq!(rig.one().tasks, Err(Absent::NotRead));
+    }
+
+    #[test]
+    fn throttling_by_a_quota_further_down_counts_as_the_containers_own() {
+        let mut rig = Rig::new(1);
+        let inner = format!("{}/container", docker(0));
+        rig.tree.add(&inner);
+        rig.tree.set(&inner, "cpu.max", "20000 100000\n");
+        rig.tree
+            .set(&inner, "cpu.stat", "usage_usec 7\nthrottled_usec 400\n");
+        // It came after its container was held: a review finds it.
+        assert_eq!(rig.one().cpu.unwrap().throttled, Span(0));
+        let all = rig.topology.groups.len();
+        rig.sampler.review(&mut rig.forest, &rig.topology, all);
+        assert_eq!(rig.one().cpu.unwrap().throttled, Span(400));
+    }
+
+    #[test]
+    fn an_id_that_is_not_held_is_left_out_and_the_room_is_used_again() {
+        let mut rig = Rig::new(2);
+        rig.sample();
+        let room = rig.out.containers.capacity();
+        rig.sampler
+            .sample(&mut rig.forest, &rig.clock, &[GroupId(999)], &mut rig.out);
+        assert!(rig.out.containers.is_empty());
+        rig.sample();
+        assert_eq!(rig.out.containers.capacity(), room);
+    }
+
+    #[test]
+    fn the_cost_of_one_container_is_learned() {
+        struct Burning(FakeClock);
+        impl Clock for Burning {
+            fn now(&self) -> Time {
+                self.0.burn(Span(30));
+                self.0.now()
+            }
+            fn thread_cpu(&self) -> Span {
+                self.0.thread_cpu()
+            }
+        }
+        let mut rig = Rig::new(4);
+        assert_eq!(rig.sampler.cost(), None);
+        let ids: Vec<GroupId> = rig.topology.watched().map(|(_, g)| g.id).collect();
+        let clock = Burning(rig.clock.clone());
+        rig.sampler
+            .sample(&mut rig.forest, &clock, &ids, &mut rig.out);
+        assert_eq!(rig.sampler.cost(), Some(Span(30)));
+    }
+}
