@@ -23,6 +23,7 @@ mod boot_config;
 mod controllers;
 mod cpu_max;
 mod flat;
+mod journal;
 mod knob;
 mod meminfo;
 mod mountinfo;
@@ -53,6 +54,7 @@ const TARGETS: &[Target] = &[
     controllers::TARGET,
     cpu_max::TARGET,
     flat::TARGET,
+    journal::TARGET,
     knob::TARGET,
     meminfo::TARGET,
     mountinfo::TARGET,
