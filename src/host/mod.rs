@@ -9,9 +9,12 @@ mod files;
 mod forest;
 mod linux;
 pub mod map;
+mod pids;
 mod quota;
 mod recognise;
+mod root;
 mod sample;
+mod survey;
 mod watch;
 mod whole_file;
 
@@ -20,8 +23,13 @@ pub use fake::{FakeDir, FakeFile, FakeHandle, FakeTree, FakeWrite, Operation};
 pub use files::{Changes, HostFile, Listing, Opened, TreeFiles, open_path, read_text};
 pub use forest::{Extent, Forest, Limits, PATH_MAX, Rules, Scan};
 pub use linux::{LinuxDir, LinuxFile, LinuxHandle, LinuxTree, NotARoot};
+pub use pids::Pids;
 pub use recognise::{NAME_MAX, recognise, shown};
+pub use root::{NoRoot, TreeRoot, tree_root};
 pub use sample::Sampler;
+pub use survey::{
+    Capabilities, Manager, Place, Survey, Trigger, boot_id, find_root, managers, places,
+};
 pub use whole_file::{FileError, read_whole};
 
 use crate::model::{GroupId, Knob, Original, Reading};
