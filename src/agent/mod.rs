@@ -12,6 +12,7 @@ mod serve;
 mod service;
 mod side;
 mod socket;
+mod view;
 
 pub use ask::{ANSWER_MAX, Answer, Ask, AskError, QUESTION_MAX, Restored, ask};
 pub use board::{Board, Posted};
@@ -21,3 +22,4 @@ pub use names::{Named, Names, NamesWanted};
 pub use policy_file::{BUILT_IN, LoadError, Loaded, PolicyFile, SEARCH};
 pub use side::{Side, SideError, SideSetup};
 pub use socket::{Allow, DoorError, Peer, owner_rule};
+pub use view::measured;

@@ -50,6 +50,17 @@ pub enum LoadError {
     Invalid(String),
 }
 
+impl Loaded {
+    /// The policy that holds where there is no file.
+    #[must_use]
+    pub fn built_in() -> Loaded {
+        Loaded {
+            policy: Policy::default(),
+            name: BUILT_IN.to_owned(),
+        }
+    }
+}
+
 impl PolicyFile {
     /// This file and no other.
     #[must_use]
@@ -97,20 +108,20 @@ impl PolicyFile {
                 Ok(bytes) => {
                     let policy = config::parse_bytes(&bytes)
                         .map_err(|problems| LoadError::Invalid(problems.render(&path)))?;
-                    return Ok(self.overruled(policy, path));
+                    return Ok(self.overruled(Loaded { policy, name: path }));
                 }
                 Err(FileError::NotFound) if !self.named => {}
                 Err(why) => return Err(LoadError::Unreadable { path, why }),
             }
         }
-        Ok(self.overruled(Policy::default(), BUILT_IN.to_owned()))
+        Ok(self.overruled(Loaded::built_in()))
     }
 
-    fn overruled(&self, mut policy: Policy, name: String) -> Loaded {
+    fn overruled(&self, mut loaded: Loaded) -> Loaded {
         if self.dry_run {
-            policy.mode = Mode::DryRun;
+            loaded.policy.mode = Mode::DryRun;
         }
-        Loaded { policy, name }
+        loaded
     }
 }
 
