@@ -92,3 +92,89 @@ fn a_file_name_and_a_text_that_are_hostile_do_not_reach_the_terminal_raw() {
     std::fs::remove_file(&path).unwrap();
     check(&path).code(2).stderr(contains("\x1b").not());
 }
+
+/// A policy whose socket and state folder are in this folder, where no governor runs.
+fn nobody(dir: &Path) -> PathBuf {
+    let path = dir.join("governor.toml");
+    let at = dir.display();
+    let text = format!("[runtime]\nsocket = \"{at}/s\"\nstate = \"{at}/state\"\ndocker = []\n");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn has_cgroup_v2() -> bool {
+    governor::host::find_root().is_ok()
+}
+
+#[test]
+fn without_daemon_and_cgroup_v2_a_status_says_what_is_missing_and_what_helps() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = nobody(dir.path());
+    let mut command = governor();
+    let assert = command.args(["status", "--config"]).arg(&config).assert();
+    if has_cgroup_v2() {
+        assert.code(0).stdout(contains("direct sample"));
+    } else {
+        assert
+            .code(3)
+            .stdout("")
+            .stderr(contains("no governor runs").and(contains("cgroup")));
+    }
+}
+
+#[test]
+fn a_socket_that_a_dead_governor_left_is_recognised() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = nobody(dir.path());
+    drop(std::os::unix::net::UnixListener::bind(dir.path().join("s")).unwrap());
+    let mut command = governor();
+    let output = command
+        .args(["status", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("left behind by one that died"), "{said}");
+}
+
+#[test]
+fn a_broken_policy_does_not_keep_a_status_from_being_asked_for() {
+    let (_dir, path) = policy("mode = 1\n");
+    let mut command = governor();
+    let output = command
+        .args(["status", "--config"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert_ne!(output.status.code(), Some(2));
+}
+
+#[test]
+fn the_doctor_answers_on_any_host_in_both_forms() {
+    let code = predicate::in_iter([0, 3, 4, 6]);
+    governor()
+        .arg("doctor")
+        .assert()
+        .code(code.clone())
+        .stdout(contains("cgroup").and(contains("not claimed")));
+    let mut command = governor();
+    let assert = command.args(["doctor", "--json"]).assert().code(code);
+    let json: serde_json::Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
+    assert_eq!(json["checks"][0]["name"], "kernel");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(env!("CARGO_BIN_EXE_governor"))
+        .arg("doctor")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_ne!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

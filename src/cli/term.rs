@@ -64,3 +64,9 @@ pub(super) fn complain(text: &str) {
     let mark = if lines.len() > 1 { "" } else { "governor: " };
     let _ = writeln!(std::io::stderr().lock(), "{mark}{}", lines.join("\n"));
 }
+/// Writes a value as JSON.
+pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write JSON: {error}")))?;
+    print(&(text + "\n"))
+}
