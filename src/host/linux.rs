@@ -73,7 +73,7 @@ impl LinuxTree {
     }
 
     /// The tree below any directory; the tests' folders are no cgroups.
-    fn open_any(root: &Path) -> Reading<LinuxTree> {
+    pub(super) fn open_any(root: &Path) -> Reading<LinuxTree> {
         let root = openat(CWD, root, DIRECTORY, Mode::empty()).map_err(absent)?;
         Ok(LinuxTree {
             root,
@@ -87,6 +87,11 @@ impl LinuxTree {
     #[must_use]
     pub fn changes_fd(&self) -> Option<BorrowedFd<'_>> {
         self.watch.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Opens a pressure file for a trigger, which lives as long as the descriptor.
+    pub(super) fn open_trigger(&self, dir: &LinuxDir, name: &str) -> Reading<OwnedFd> {
+        file(dir, name, TRIGGER)
     }
 
     fn opened(fd: OwnedFd) -> Reading<Opened<LinuxDir>> {
@@ -107,6 +112,10 @@ const READ: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 const WRITE: OFlags = OFlags::WRONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+const TRIGGER: OFlags = OFlags::RDWR
+    .union(OFlags::NONBLOCK)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
@@ -134,7 +143,7 @@ fn is_there(dir: &LinuxDir) -> bool {
 }
 
 /// One write with all of the text, as the kernel's files want it.
-fn write_whole(fd: &OwnedFd, text: &[u8]) -> Reading<()> {
+pub(super) fn write_whole(fd: &OwnedFd, text: &[u8]) -> Reading<()> {
     match retry_on_intr(|| write(fd, text)) {
         Ok(written) if written == text.len() => Ok(()),
         Ok(_) => Err(Absent::Refused),

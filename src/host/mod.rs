@@ -2,6 +2,7 @@
 //! runtimes. Everything else is told what was read.
 
 mod clock;
+mod doorbell;
 mod errno;
 mod fake;
 mod fake_kernel;
@@ -10,26 +11,31 @@ mod forest;
 mod linux;
 pub mod map;
 mod pids;
+mod process;
 mod quota;
 mod recognise;
 mod root;
 mod sample;
 mod survey;
+mod wait;
 mod watch;
 mod whole_file;
 
 pub use clock::{Clock, FakeClock, HostClock};
+pub use doorbell::{Armed, RingsAt};
 pub use fake::{FakeDir, FakeFile, FakeHandle, FakeTree, FakeWrite, Operation};
 pub use files::{Changes, HostFile, Listing, Opened, TreeFiles, open_path, read_text};
 pub use forest::{Extent, Forest, Limits, PATH_MAX, Rules, Scan};
 pub use linux::{LinuxDir, LinuxFile, LinuxHandle, LinuxTree, NotARoot};
 pub use pids::Pids;
+pub use process::{Unprotected, be_spared_by_oom, lock_memory, raise_file_limit, run_in_real_time};
 pub use recognise::{NAME_MAX, recognise, shown};
 pub use root::{NoRoot, TreeRoot, tree_root};
 pub use sample::Sampler;
 pub use survey::{
     Capabilities, Manager, Place, Survey, Trigger, boot_id, find_root, managers, places,
 };
+pub use wait::{FakeWaiter, Nudger, Wait, Waiter, Wakes};
 pub use whole_file::{FileError, read_whole};
 
 use crate::model::{GroupId, Knob, Original, Reading};

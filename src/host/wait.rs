@@ -1,0 +1,381 @@
+//! Where the control thread sleeps: until a moment, a doorbell, a change of the tree, or a nudge of
+//! another thread.
+//!
+//! The moment is kept by a timer on the monotonic clock, exact to microseconds; a timeout of
+//! `epoll_wait` would be rounded up to the next millisecond, and slackened.
+
+use super::clock::FakeClock;
+use super::doorbell::{Armed, Doorbells, RingsAt};
+use super::errno::absent;
+use super::fake::FakeTree;
+use super::files::TreeFiles;
+use super::forest::Forest;
+use super::linux::LinuxTree;
+use crate::model::{GroupId, Reading, Resource, Time, Topology};
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::{Errno, read, write};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+
+/// Why the loop woke. Several may be true at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wakes {
+    /// A doorbell rang: [`Wait::rung`] tells whose.
+    pub doorbell: bool,
+    /// Groups came or went. Not told again before [`Wait::watch_tree`], so that a flood of changes
+    /// does not keep the loop awake.
+    pub tree: bool,
+    /// Another thread wants something.
+    pub nudge: bool,
+    /// The moment has come.
+    pub timed_out: bool,
+}
+
+/// What the control loop sleeps in.
+pub trait Wait<T: TreeFiles> {
+    /// Sleeps until `until` or an earlier reason; returns at once where `until` is past.
+    fn wait(&mut self, until: Time) -> Wakes;
+
+    /// Whose doorbells rang in the last wait.
+    fn rung(&self) -> &[(GroupId, Resource)];
+
+    /// Arms the doorbells of what the topology watches, and disarms the others.
+    fn keep_doorbells(&mut self, forest: &mut Forest<T>, topology: &Topology) -> Armed;
+
+    /// Wants to be told of changes in the tree again: to be called before the scan that answers
+    /// one, so that none is lost in between.
+    fn watch_tree(&mut self);
+}
+
+/// Wakes the loop from any thread.
+#[derive(Clone, Debug)]
+pub struct Nudger(Arc<OwnedFd>);
+
+impl Nudger {
+    /// The loop's next wait ends at once. Never blocks.
+    pub fn nudge(&self) {
+        // It can only fail where the loop was nudged 2^64 times already, and it wakes then too.
+        let _ = write(self.0.as_fd(), &1u64.to_ne_bytes());
+    }
+}
+
+/// The numbers under which epoll tells of what is no doorbell.
+const TIMER: u64 = 0;
+const NUDGE: u64 = 1;
+const TREE: u64 = 2;
+const FIRST_DOORBELL: u64 = 3;
+
+/// Events that are taken in one wake.
+const EVENTS: usize = 64;
+
+/// The real thing, on one epoll.
+#[derive(Debug)]
+pub struct Waiter {
+    epoll: OwnedFd,
+    timer: OwnedFd,
+    nudge: Nudger,
+    tree: Option<OwnedFd>,
+    doorbells: Doorbells,
+    rung: Vec<(GroupId, Resource)>,
+}
+
+impl Waiter {
+    /// Sleeps over this tree, with at most `most` doorbells.
+    ///
+    /// # Errors
+    /// Why the kernel gave none of the descriptors that it takes.
+    pub fn new(tree: &LinuxTree, rings_at: RingsAt, most: usize) -> Reading<Waiter> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(absent)?;
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(absent)?;
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let nudge = eventfd(0, flags).map_err(absent)?;
+        let tree = match tree.changes_fd() {
+            // A descriptor of our own: the tree keeps its, and may go first.
+            Some(fd) => Some(rustix::io::fcntl_dupfd_cloexec(fd, 0).map_err(absent)?),
+            None => None,
+        };
+        for (fd, number, flags) in [
+            (Some(&timer), TIMER, EventFlags::IN),
+            (Some(&nudge), NUDGE, EventFlags::IN),
+            (tree.as_ref(), TREE, EventFlags::IN | EventFlags::ONESHOT),
+        ] {
+            if let Some(fd) = fd {
+                epoll::add(&epoll, fd, EventData::new_u64(number), flags).map_err(absent)?;
+            }
+        }
+        Ok(Waiter {
+            epoll,
+            timer,
+            nudge: Nudger(Arc::new(nudge)),
+            tree,
+            doorbells: Doorbells::new(rings_at, most, FIRST_DOORBELL),
+            rung: Vec::with_capacity(EVENTS),
+        })
+    }
+
+    /// A hand for other threads to wake this loop with.
+    #[must_use]
+    pub fn nudger(&self) -> Nudger {
+        self.nudge.clone()
+    }
+
+    fn take(&mut self, event: Event, wakes: &mut Wakes) {
+        match event.data.u64() {
+            TIMER => wakes.timed_out = true,
+            NUDGE => {
+                wakes.nudge = true;
+                let _ = read(self.nudge.0.as_fd(), &mut [0; 8]);
+            }
+            TREE => wakes.tree = true,
+            number => {
+                let flags = event.flags;
+                if flags.intersects(EventFlags::ERR | EventFlags::HUP) {
+                    self.doorbells.disarm(number);
+                } else if let Some(whose) = self.doorbells.whose(number) {
+                    wakes.doorbell = true;
+                    self.rung.push(whose);
+                }
+            }
+        }
+    }
+}
+
+impl Wait<LinuxTree> for Waiter {
+    fn wait(&mut self, until: Time) -> Wakes {
+        self.rung.clear();
+        // A time of zero would stop the timer.
+        let at = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: timespec(until.max(Time(1))),
+        };
+        if timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &at).is_err() {
+            return Wakes {
+                timed_out: true,
+                ..Wakes::default()
+            };
+        }
+        let mut wakes = Wakes::default();
+        while wakes == Wakes::default() {
+            let mut room = [const { MaybeUninit::uninit() }; EVENTS];
+            match epoll::wait(&self.epoll, &mut room, None) {
+                Ok((events, _)) => {
+                    for event in events {
+                        self.take(*event, &mut wakes);
+                    }
+                }
+                Err(Errno::INTR) => {}
+                // Nothing that is documented; the loop must not sleep for ever over it.
+                Err(_) => wakes.timed_out = true,
+            }
+        }
+        wakes
+    }
+
+    fn rung(&self) -> &[(GroupId, Resource)] {
+        &self.rung
+    }
+
+    fn keep_doorbells(&mut self, forest: &mut Forest<LinuxTree>, topology: &Topology) -> Armed {
+        self.doorbells.keep(self.epoll.as_fd(), forest, topology)
+    }
+
+    fn watch_tree(&mut self) {
+        if let Some(tree) = &self.tree {
+            let flags = EventFlags::IN | EventFlags::ONESHOT;
+            // It is registered; there is nothing that could fail.
+            let _ = epoll::modify(&self.epoll, tree, EventData::new_u64(TREE), flags);
+        }
+    }
+}
+
+fn timespec(time: Time) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(time.0 / 1_000_000).unwrap_or(i64::MAX),
+        tv_nsec: i64::try_from(time.0 % 1_000_000 * 1_000).unwrap_or(0),
+    }
+}
+
+/// Waits by setting a fake clock to the end of the wait; its script may end it earlier.
+pub struct FakeWaiter {
+    clock: FakeClock,
+    script: Box<dyn FnMut(Time) -> (Time, Wakes)>,
+}
+
+impl FakeWaiter {
+    /// Every wait ends when its time has come.
+    #[must_use]
+    pub fn new(clock: FakeClock) -> FakeWaiter {
+        let script = |until| {
+            let timed_out = Wakes {
+                timed_out: true,
+                ..Wakes::default()
+            };
+            (until, timed_out)
+        };
+        FakeWaiter::scripted(clock, script)
+    }
+
+    /// `script` is told until when to wait, and tells when and why the wait ends. Whatever it
+    /// changes in a tree on the way has happened meanwhile.
+    pub fn scripted(
+        clock: FakeClock,
+        script: impl FnMut(Time) -> (Time, Wakes) + 'static,
+    ) -> FakeWaiter {
+        FakeWaiter {
+            clock,
+            script: Box::new(script),
+        }
+    }
+}
+
+impl Wait<FakeTree> for FakeWaiter {
+    fn wait(&mut self, until: Time) -> Wakes {
+        let (at, wakes) = (self.script)(until);
+        self.clock.set(at);
+        wakes
+    }
+
+    fn rung(&self) -> &[(GroupId, Resource)] {
+        &[]
+    }
+
+    fn keep_doorbells(&mut self, _forest: &mut Forest<FakeTree>, topology: &Topology) -> Armed {
+        let bells = topology.watched().count() * 2;
+        Armed {
+            bells: u32::try_from(bells).unwrap_or(u32::MAX),
+            ..Armed::default()
+        }
+    }
+
+    fn watch_tree(&mut self) {}
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests work on a folder and with threads"
+)]
+mod tests {
+    use super::super::clock::{Clock, HostClock};
+    use super::super::files::open_path;
+    use super::super::forest::{Extent, Limits, Rules};
+    use super::*;
+    use crate::model::{Absent, Span};
+    use std::fs;
+
+    const RINGS_AT: RingsAt = RingsAt {
+        threshold: Span(5_000),
+        window: Span(200_000),
+    };
+
+    fn rig() -> (tempfile::TempDir, LinuxTree, Waiter) {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = LinuxTree::open_any(folder.path()).unwrap();
+        let waiter = Waiter::new(&tree, RINGS_AT, 100).unwrap();
+        (folder, tree, waiter)
+    }
+
+    fn soon(ms: u64) -> Time {
+        HostClock.now() + Span::from_millis(ms)
+    }
+
+    const TIMED_OUT: Wakes = Wakes {
+        doorbell: false,
+        tree: false,
+        nudge: false,
+        timed_out: true,
+    };
+
+    #[test]
+    fn a_wait_ends_when_its_time_has_come_and_not_before() {
+        let (_folder, _tree, mut waiter) = rig();
+        for _ in 0..5 {
+            let until = HostClock.now() + Span(2_500);
+            assert_eq!(waiter.wait(until), TIMED_OUT);
+            assert!(HostClock.now() >= until);
+        }
+        assert_eq!(waiter.wait(Time(0)), TIMED_OUT);
+    }
+
+    #[test]
+    fn another_threads_nudge_ends_a_wait_once() {
+        let (_folder, _tree, mut waiter) = rig();
+        let nudger = waiter.nudger();
+        let thread = std::thread::spawn(move || {
+            nudger.nudge();
+            nudger.clone().nudge();
+        });
+        assert!(waiter.wait(soon(60_000)).nudge);
+        thread.join().unwrap();
+        waiter.wait(Time(0));
+        assert_eq!(waiter.wait(Time(0)), TIMED_OUT);
+    }
+
+    #[test]
+    fn a_flood_of_changes_wakes_once_until_the_tree_is_watched_again() {
+        let (folder, mut tree, mut waiter) = rig();
+        let root = open_path(&mut tree, b"/").unwrap();
+        tree.watch(&root.dir, root.id).unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        assert!(waiter.wait(soon(60_000)).tree);
+        fs::create_dir(folder.path().join("b")).unwrap();
+        assert_eq!(waiter.wait(Time(0)), TIMED_OUT);
+        // What came in the meantime is not lost.
+        waiter.watch_tree();
+        assert!(waiter.wait(soon(60_000)).tree);
+        waiter.watch_tree();
+        tree.changes(&mut Vec::new());
+        assert_eq!(waiter.wait(Time(0)), TIMED_OUT);
+    }
+
+    #[test]
+    fn a_pressure_file_that_cannot_ring_is_told_and_leaves_nothing_armed() {
+        let folder = tempfile::tempdir().unwrap();
+        let scope = folder.path().join(format!("docker-{:064x}.scope", 1));
+        fs::create_dir(&scope).unwrap();
+        for file in ["cpu.pressure", "memory.pressure"] {
+            fs::write(scope.join(file), "").unwrap();
+        }
+        let tree = LinuxTree::open_any(folder.path()).unwrap();
+        let mut waiter = Waiter::new(&tree, RINGS_AT, 100).unwrap();
+        let mut forest = Forest::new(tree, Limits::default());
+        forest.scan(Extent::All, &|_| false).unwrap();
+        let topology = forest.topology(&Rules {
+            original: &|_, _| None,
+            name: &|_, _| None,
+            is_protected: &|_| false,
+            own: None,
+        });
+        assert_eq!(topology.watched().count(), 1);
+        // An ordinary file takes the line, but epoll does not take the file.
+        let armed = waiter.keep_doorbells(&mut forest, &topology);
+        assert_eq!(armed.bells, 0);
+        assert_eq!(armed.failed, Some(Absent::Denied));
+        let mut few = Waiter::new(forest.files(), RINGS_AT, 0).unwrap();
+        assert_eq!(few.keep_doorbells(&mut forest, &topology).left_out, 2);
+    }
+
+    #[test]
+    fn a_fake_wait_moves_a_fake_clock() {
+        let clock = FakeClock::default();
+        let mut waiter = FakeWaiter::new(clock.clone());
+        assert_eq!(waiter.wait(Time(500)), TIMED_OUT);
+        assert_eq!(clock.now(), Time(500));
+        let mut waiter = FakeWaiter::scripted(clock.clone(), |until| {
+            let doorbell = Wakes {
+                doorbell: true,
+                ..Wakes::default()
+            };
+            (Time(until.0 - 100), doorbell)
+        });
+        assert!(waiter.wait(Time(1_000)).doorbell);
+        assert_eq!(clock.now(), Time(900));
+    }
+}
