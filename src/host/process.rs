@@ -39,8 +39,13 @@ pub enum Unprotected {
     )]
     RealTime(Absent),
     /// [`raise_file_limit`].
-    #[error("cannot open more than {1} files ({0}): beyond about {} containers some are not read; run it with LimitNOFILE={FILES_WANTED}", .1 / 8)]
-    Files(Absent, u64),
+    #[error("cannot open more than {most} files ({why}): beyond about {} containers some are not read; run it with LimitNOFILE={FILES_WANTED}", .most / 8)]
+    Files {
+        /// Why not more.
+        why: Absent,
+        /// The limit that it stays at.
+        most: u64,
+    },
 }
 
 /// Locks what the process has in memory now, and all that comes later as soon as it is touched. So
@@ -129,11 +134,14 @@ pub fn raise_file_limit() -> Result<u64, Unprotected> {
         };
         match setrlimit(Resource::Nofile, wanted) {
             Ok(()) if most >= FILES_WANTED => return Ok(FILES_WANTED),
-            Ok(()) => return Err(Unprotected::Files(refused, most)),
+            Ok(()) => return Err(Unprotected::Files { why: refused, most }),
             Err(errno) => refused = absent(errno),
         }
     }
-    Err(Unprotected::Files(refused, current))
+    Err(Unprotected::Files {
+        why: refused,
+        most: current,
+    })
 }
 
 #[cfg(test)]
@@ -147,7 +155,10 @@ mod tests {
             (Unprotected::Oom(Absent::Denied), "OOMScoreAdjust"),
             (Unprotected::RealTime(Absent::Denied), "CAP_SYS_NICE"),
             (
-                Unprotected::Files(Absent::Denied, 1024),
+                Unprotected::Files {
+                    why: Absent::Denied,
+                    most: 1024,
+                },
                 "about 128 containers",
             ),
         ];
@@ -162,7 +173,7 @@ mod tests {
     fn the_file_limit_is_raised_as_far_as_it_may_be() {
         let most = match raise_file_limit() {
             Ok(most) => most,
-            Err(Unprotected::Files(_, most)) => most,
+            Err(Unprotected::Files { most, .. }) => most,
             Err(other) => panic!("{other}"),
         };
         let now = getrlimit(Resource::Nofile);
