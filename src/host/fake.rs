@@ -2,16 +2,19 @@
 //!
 //! It holds the texts of files, and does with them what Linux would: a removed group answers
 //! `Gone` through its held directory, the same path made again is another group, knobs are rounded
-//! and refused as the kernel does it ([`fake_kernel`](super::fake_kernel)). On request it fails, or
+//! and refused as the kernel does it (`fake/kernel.rs`). On request it fails, or
 //! loses a group in the middle of somebody's work. Clones are the same tree: a test keeps one and
 //! scripts it while the code under test owns another.
 
 use super::KnobHandle;
-use super::fake_kernel;
 use super::files::{Changes, HostFile, Listing, Opened, TreeFiles};
 use crate::model::{Absent, GroupId, Reading};
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+mod kernel;
+mod state;
+
+use state::{FakeGroup, Fault, ROOT, State, components};
 
 /// The tree. Cloning gives another hand on the same tree.
 #[derive(Clone, Debug)]
@@ -64,39 +67,6 @@ pub struct FakeWrite {
     pub text: String,
 }
 
-pub(super) type Files = BTreeMap<String, Vec<u8>>;
-
-#[derive(Debug, Default)]
-struct State {
-    groups: BTreeMap<GroupId, FakeGroup>,
-    last_inode: u64,
-    host: BTreeMap<HostFile, Vec<u8>>,
-    faults: Vec<Fault>,
-    vanishing: Vec<(u32, GroupId)>,
-    watched: BTreeSet<GroupId>,
-    changed: Vec<GroupId>,
-    lost: bool,
-    writes: Vec<FakeWrite>,
-}
-
-#[derive(Debug)]
-struct FakeGroup {
-    parent: Option<GroupId>,
-    name: Vec<u8>,
-    owner: u32,
-    files: Files,
-}
-
-#[derive(Debug)]
-struct Fault {
-    group: GroupId,
-    file: Option<String>,
-    operation: Operation,
-    why: Absent,
-}
-
-const ROOT: GroupId = GroupId(1);
-
 impl Default for FakeTree {
     fn default() -> FakeTree {
         FakeTree::new()
@@ -109,11 +79,9 @@ impl FakeTree {
     pub fn new() -> FakeTree {
         let tree = FakeTree(Arc::default());
         let mut state = tree.state();
-        state.insert(None, b"", fake_kernel::root_files());
+        state.insert(None, b"", kernel::root_files());
         for file in [HostFile::Stat, HostFile::Meminfo] {
-            state
-                .host
-                .insert(file, fake_kernel::host_file(file).to_vec());
+            state.host.insert(file, kernel::host_file(file).to_vec());
         }
         drop(state);
         tree
@@ -129,7 +97,7 @@ impl FakeTree {
                 Some(child) => child,
                 None => {
                     state.tell(at);
-                    state.insert(Some(at), name, fake_kernel::new_group_files())
+                    state.insert(Some(at), name, kernel::new_group_files())
                 }
             };
         }
@@ -257,121 +225,6 @@ impl FakeTree {
     }
 }
 
-impl State {
-    fn insert(&mut self, parent: Option<GroupId>, name: &[u8], files: Files) -> GroupId {
-        self.last_inode += 1;
-        let id = GroupId(self.last_inode);
-        let group = FakeGroup {
-            parent,
-            name: name.to_vec(),
-            owner: 0,
-            files,
-        };
-        self.groups.insert(id, group);
-        id
-    }
-
-    fn remove(&mut self, id: GroupId) {
-        let children: Vec<GroupId> = self.children(id).map(|(child, _)| child).collect();
-        for child in children {
-            self.remove(child);
-        }
-        if let Some(parent) = self.groups.remove(&id).and_then(|group| group.parent) {
-            self.tell(parent);
-        }
-        self.watched.remove(&id);
-    }
-
-    fn tell(&mut self, parent: GroupId) {
-        if self.watched.contains(&parent) {
-            self.changed.push(parent);
-        }
-    }
-
-    fn children(&self, of: GroupId) -> impl Iterator<Item = (GroupId, &FakeGroup)> {
-        self.groups
-            .iter()
-            .filter(move |(_, group)| group.parent == Some(of))
-            .map(|(&id, group)| (id, group))
-    }
-
-    fn child(&self, of: GroupId, name: &[u8]) -> Option<GroupId> {
-        self.children(of)
-            .find(|(_, group)| group.name == name)
-            .map(|(id, _)| id)
-    }
-
-    fn find(&self, path: &[u8]) -> Option<GroupId> {
-        components(path).try_fold(ROOT, |at, name| self.child(at, name))
-    }
-
-    fn path(&self, id: GroupId) -> String {
-        match self.groups.get(&id) {
-            Some(group) => match group.parent {
-                Some(parent) => format!(
-                    "{}/{}",
-                    self.path(parent),
-                    String::from_utf8_lossy(&group.name)
-                ),
-                None => String::new(),
-            },
-            None => "(gone)".to_owned(),
-        }
-    }
-
-    /// Every operation begins here: the script's time goes on, and somebody may vanish.
-    fn begin(
-        &mut self,
-        group: GroupId,
-        file: Option<&str>,
-        operation: Operation,
-    ) -> Reading<&mut FakeGroup> {
-        let due: Vec<GroupId> = self
-            .vanishing
-            .iter()
-            .filter(|(left, _)| *left == 0)
-            .map(|&(_, id)| id)
-            .collect();
-        self.vanishing.retain(|(left, _)| *left > 0);
-        for (left, _) in &mut self.vanishing {
-            *left -= 1;
-        }
-        for id in due {
-            self.remove(id);
-        }
-        let fault = self.faults.iter().find(|fault| {
-            fault.group == group
-                && fault.operation == operation
-                && (fault.file.is_none() || fault.file.as_deref() == file)
-        });
-        match fault {
-            Some(fault) => Err(fault.why),
-            None => self.groups.get_mut(&group).ok_or(Absent::Gone),
-        }
-    }
-
-    fn write(&mut self, id: GroupId, file: &str, text: &[u8]) -> Reading<()> {
-        let path = self.path(id);
-        let group = self.begin(id, Some(file), Operation::Write)?;
-        let outcome = fake_kernel::write(&mut group.files, file, text);
-        self.writes.push(FakeWrite {
-            path,
-            file: file.to_owned(),
-            text: String::from_utf8_lossy(text).into_owned(),
-        });
-        outcome
-    }
-
-    fn opened(&self, id: GroupId) -> Reading<Opened<FakeDir>> {
-        let group = self.groups.get(&id).ok_or(Absent::Gone)?;
-        Ok(Opened {
-            dir: FakeDir(id),
-            id,
-            owner: group.owner,
-        })
-    }
-}
-
 impl TreeFiles for FakeTree {
     type Dir = FakeDir;
     type File = FakeFile;
@@ -471,11 +324,6 @@ impl KnobHandle for FakeHandle {
     fn write(&mut self, text: &[u8]) -> Reading<()> {
         self.tree.state().write(self.group, &self.file, text)
     }
-}
-
-fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|&byte| byte == b'/')
-        .filter(|name| !name.is_empty())
 }
 
 fn copy(text: &[u8], room: &mut [u8]) -> usize {

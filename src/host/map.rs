@@ -1,7 +1,3 @@
-#![allow(
-    unsafe_code,
-    reason = "mapping a file is unsafe: somebody else may shorten it; see the SAFETY comment"
-)]
 //! A small file of state that is locked against a second user and mapped into memory.
 //!
 //! Mapped and locked there, a store into it needs no system call, no room on the file system and no
@@ -12,6 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use super::raw;
 use memmap2::MmapMut;
 use rustix::fs::{FallocateFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -173,18 +170,11 @@ impl StateFile {
                 .map_err(|errno| fail("get room for it", errno))?,
             Err(errno) => return Err(fail("get room for it", errno)),
         }
-        // SAFETY: the mapping must not outlive the file's length. The file is regular, ours and
-        // mode 0600, every governor takes the lock we hold before it touches the file, and none
-        // ever shortens it. Only root could, who can stop this process in simpler ways. No Rust
-        // reference into the map is handed to another process, and what another process stored
-        // before is read as plain bytes that are checked (CRC) before use.
-        let mut map = unsafe { memmap2::MmapOptions::new().len(len).map_mut(&self.fd) }.map_err(
-            |source| StateFileError::Io {
-                path: self.path.clone(),
-                what: "map it",
-                source,
-            },
-        )?;
+        let mut map = raw::map_state(&self.fd, len).map_err(|source| StateFileError::Io {
+            path: self.path.clone(),
+            what: "map it",
+            source,
+        })?;
         let pinned = map.lock();
         if let Some(place) = map.get_mut(pid_at..pid_at.saturating_add(4)) {
             place.copy_from_slice(&std::process::id().to_le_bytes());

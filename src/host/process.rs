@@ -4,9 +4,10 @@
 //! governor runs on without it, and says what that costs.
 
 use super::errno::absent;
-use crate::model::{Absent, Reading};
+use super::raw;
+use crate::model::Absent;
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::write;
+use rustix::io::{Errno, write};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -94,24 +95,10 @@ pub fn run_in_real_time() -> Result<(), Unprotected> {
     if before.maximum.is_none_or(|most| most > RUNAWAY) {
         setrlimit(Resource::Rttime, limit).map_err(refused)?;
     }
-    round_robin().map_err(Unprotected::RealTime)
-}
-
-#[allow(
-    unsafe_code,
-    reason = "no safe wrapper of sched_setscheduler is among our crates"
-)]
-fn round_robin() -> Reading<()> {
-    let parameter = libc::sched_param { sched_priority: 1 };
-    let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
-    // SAFETY: the call reads one `sched_param` behind a pointer that is valid for its length, and
-    // keeps none of it. Thread 0 is the calling thread.
-    let result = unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) };
-    if result == 0 {
-        return Ok(());
-    }
-    let error = std::io::Error::last_os_error();
-    Err(rustix::io::Errno::from_io_error(&error).map_or(Absent::Refused, absent))
+    raw::round_robin().map_err(|error| {
+        let why = Errno::from_io_error(&error).map_or(Absent::Refused, absent);
+        Unprotected::RealTime(why)
+    })
 }
 
 /// Raises the number of files that may be open, as far as it is allowed. Returns the number.

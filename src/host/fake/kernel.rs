@@ -3,8 +3,8 @@
 //! Only as far as the governor can tell the difference; `tests/kernel` holds the real one to the
 //! same claims.
 
-use super::fake::Files;
-use super::files::HostFile;
+use super::super::files::HostFile;
+use super::state::Files;
 use crate::kernel::knob::{KNOB_TEXT, decode, encode, shown};
 use crate::model::{Absent, Bytes, Knob, KnobValue, Limit, Reading, Span};
 
