@@ -14,6 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use serde::{Deserialize, Serialize};
 
 use crate::model::Status;
@@ -109,14 +110,12 @@ pub fn ask(socket: &Path, question: Ask, patience: Duration) -> Result<Answer, A
         ErrorKind::WouldBlock | ErrorKind::TimedOut => AskError::Late(name(), patience),
         _ => AskError::Io(name(), error),
     };
-    // A connect to a Unix socket blocks only while the listener's backlog is full.
-    let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
+    let mut stream = connect(socket, patience).map_err(|error| match error.kind() {
         ErrorKind::NotFound => AskError::NoSocket(name()),
         ErrorKind::ConnectionRefused => AskError::Stale(name()),
         ErrorKind::PermissionDenied => AskError::Denied(name()),
-        _ => AskError::Io(name(), error),
+        _ => classify(error),
     })?;
-    stream.set_write_timeout(Some(patience)).map_err(classify)?;
     let mut line = serde_json::to_vec(&question)
         .map_err(|error| AskError::Malformed(name(), error.to_string()))?;
     line.push(b'\n');
@@ -148,6 +147,20 @@ pub fn ask(socket: &Path, question: Ask, patience: Duration) -> Result<Answer, A
         Ok(answer) => Ok(answer),
         Err(error) => Err(AskError::Malformed(name(), error.to_string())),
     }
+}
+
+/// Connects with a deadline: where a daemon has stopped accepting, its backlog is full sooner or
+/// later, and a plain connect would wait for ever. Writes have the same deadline.
+fn connect(socket: &Path, patience: Duration) -> std::io::Result<UnixStream> {
+    let stream = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    sockopt::set_socket_timeout(&stream, sockopt::Timeout::Send, Some(patience))?;
+    rustix::net::connect(&stream, &SocketAddrUnix::new(socket)?)?;
+    Ok(UnixStream::from(stream))
 }
 
 #[cfg(test)]
@@ -196,6 +209,22 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let error = ask(&path, Ask::Status, Duration::from_secs(1)).unwrap_err();
         assert!(matches!(error, AskError::Stale(_)), "{error}");
+    }
+
+    #[test]
+    fn a_daemon_that_stopped_accepting_long_ago_is_given_up_in_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let began = Instant::now();
+        let mut crowd = Vec::new();
+        while let Ok(stream) = connect(&path, Duration::from_millis(50)) {
+            crowd.push(stream);
+            assert!(crowd.len() < 100_000);
+        }
+        let error = ask(&path, Ask::Status, Duration::from_millis(100)).unwrap_err();
+        assert!(matches!(error, AskError::Late(..)), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(5));
     }
 
     #[test]

@@ -22,13 +22,13 @@ pub fn measured(
         (passed > Span::ZERO).then(|| newer.advance(older).over(passed))
     };
     let part = |share: f64| share.min(1.0);
+    let (name, runtime) = match &group.member {
+        Member::Container { name, runtime, .. } => (name.clone(), runtime.word()),
+        Member::Inner | Member::Helper { .. } | Member::Service => (unit(&group.path), "service"),
+    };
     ContainerView {
-        name: group.name(),
-        runtime: match &group.member {
-            Member::Container { runtime, .. } => runtime.word(),
-            Member::Inner | Member::Helper { .. } | Member::Service => "service",
-        }
-        .to_owned(),
+        name,
+        runtime: runtime.to_owned(),
         path: String::from_utf8_lossy(&group.path).into_owned(),
         cpu: rate(|sample| sample.cpu.map(|cpu| cpu.usage)),
         throttled: rate(|sample| sample.cpu.map(|cpu| cpu.throttled))
@@ -47,6 +47,13 @@ pub fn measured(
         },
         ..ContainerView::default()
     }
+}
+
+/// A service is called by the last component of its path, which is its unit; the path has a field
+/// of its own.
+fn unit(path: &[u8]) -> String {
+    let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+    String::from_utf8_lossy(last).into_owned()
 }
 
 /// The lower of two limits, as far as they are known.
@@ -140,6 +147,22 @@ mod tests {
     fn two_samples_of_the_same_moment_have_no_rate() {
         let once = sample(Time(1_000_000), Span::from_millis(5));
         assert_eq!(measured(&group(), &once, &once, PIDS, 2).cpu, None);
+    }
+
+    #[test]
+    fn a_service_is_called_by_its_unit() {
+        let service = Group {
+            path: b"/system.slice/ssh.service".to_vec(),
+            member: Member::Service,
+            protected: true,
+            ..group()
+        };
+        let once = sample(Time(1_000_000), Span::ZERO);
+        let view = measured(&service, &once, &once, PIDS, 2);
+        assert_eq!(
+            (view.name.as_str(), view.role),
+            ("ssh.service", Role::Protected)
+        );
     }
 
     #[test]

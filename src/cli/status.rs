@@ -53,7 +53,7 @@ fn without_daemon(loaded: &Loaded, nobody: &AskError) -> Result<Status, Failure>
     let (root, forest) = tree::open().map_err(unasked)?;
     let mut status = direct::sample(forest, &HostClock, std::thread::sleep, loaded)?;
     status.header.degraded.push(format!(
-        "{nobody}: this is one direct sample, and nobody is protected"
+        "{nobody}; this is one direct sample, and nobody is protected"
     ));
     let names = managers(&root.point)
         .into_iter()

@@ -266,7 +266,7 @@ fn writable(root: &Path) -> Reading<()> {
     // The root itself has no knobs: its children have.
     let children = std::fs::read_dir(root).map_err(|error| absent_io(&error))?;
     let mut outcome = Err(Absent::NoFile);
-    for child in children.flatten() {
+    for child in children.flatten().filter(|child| child.path().is_dir()) {
         outcome = open_for_writing(&child.path().join("cpu.weight")).map(drop);
         if !matches!(outcome, Err(Absent::NoFile | Absent::Gone)) {
             break;

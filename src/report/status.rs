@@ -26,7 +26,7 @@ pub fn status_text(status: &Status, width: Option<u16>, paint: Paint) -> String 
     if status.containers.is_empty() {
         text.push_str("no containers\n");
     } else {
-        let lines: Vec<Line<'_>> = status
+        let mut lines: Vec<Line<'_>> = status
             .containers
             .iter()
             .map(|view| Line {
@@ -34,6 +34,8 @@ pub fn status_text(status: &Status, width: Option<u16>, paint: Paint) -> String 
                 limits: limits_of(status, view),
             })
             .collect();
+        // Containers first, each kind in the order of the tree.
+        lines.sort_by_key(|line| line.view.runtime == "service");
         text.push_str(&table(&columns(), &lines, width, paint, |line| {
             role_style(line.view.role)
         }));
