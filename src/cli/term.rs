@@ -7,7 +7,7 @@
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use super::exit::{Exit, Failure};
-use crate::report::{Paint, clean};
+use crate::report::{Paint, clean, json_text};
 
 /// Where standard output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub(super) fn complain(text: &str) {
 }
 /// Writes a value as JSON.
 pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value)
+    let text = json_text(value)
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot write JSON: {error}")))?;
-    print(&(text + "\n"))
+    print(&text)
 }

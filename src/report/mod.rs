@@ -5,6 +5,7 @@
 
 mod checks;
 mod event;
+mod json;
 mod measure;
 mod status;
 mod table;
@@ -12,6 +13,7 @@ mod text;
 
 pub use checks::{Check, Checks, Finding, checks_text};
 pub use event::{event_level, event_line};
+pub use json::json_text;
 pub use status::{status_text, warnings};
 pub use table::Paint;
 pub use text::{clean, shorten};

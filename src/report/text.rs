@@ -85,7 +85,8 @@ fn take_width(chars: impl Iterator<Item = char>, max: usize) -> Vec<char> {
         .collect()
 }
 
-fn is_plain(c: char) -> bool {
+/// Whether a terminal simply shows it.
+pub(super) fn is_plain(c: char) -> bool {
     match c {
         ' '..='~' => true,
         '\u{2028}' | '\u{2029}' | '\u{ad}' => false,
