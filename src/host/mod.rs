@@ -16,6 +16,7 @@ mod raw;
 mod recognise;
 mod root;
 mod sample;
+mod start;
 mod survey;
 mod wait;
 mod watch;
@@ -32,6 +33,7 @@ pub use process::{Unprotected, be_spared_by_oom, lock_memory, raise_file_limit, 
 pub use recognise::{NAME_MAX, recognise, shown};
 pub use root::{NoRoot, TreeRoot, tree_root};
 pub use sample::Sampler;
+pub use start::{Refusal, open_tree, own_group, psi_interval};
 pub use survey::{
     Capabilities, Manager, Place, Survey, Trigger, boot_id, find_root, managers, places,
 };

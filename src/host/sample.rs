@@ -58,7 +58,7 @@ struct Held<F> {
 
 impl<T: TreeFiles> Sampler<T> {
     /// Holds no container yet. `psi_interval` is the least time between two reads of one PSI file:
-    /// five jiffies.
+    /// five jiffies ([`psi_interval`](super::psi_interval)).
     pub fn new(files: &mut T, psi_interval: Span) -> Sampler<T> {
         Sampler {
             held: HashMap::new(),
