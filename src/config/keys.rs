@@ -261,11 +261,12 @@ pub(super) static KEYS: &[Key] = &[
         .also(&["path", "globs", "match"]),
 ];
 
-/// The sections that hold [`KEYS`], in the order of the shipped file, then [`PROTECT`].
+/// The sections, in the order of the shipped file; [`PROTECT`] is the last.
 pub(super) fn sections() -> impl Iterator<Item = &'static str> {
     let mut last = "";
     KEYS.iter()
         .filter_map(move |key| {
+            // The top of the file, where the order begins, is no section.
             let new = key.section != last;
             last = key.section;
             new.then_some(key.section)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::keys::{self, ENTRY_KEYS, KEYS, PROTECT, full};
+use super::keys::{self, ENTRY_KEYS, KEYS, Key, PROTECT, full};
 use super::problem::{Problem, visible};
 use super::suggest;
 use super::value::{LIST_MAX, type_word};
@@ -47,8 +47,8 @@ impl<'t> Walk<'t> {
             problems: Vec::new(),
         };
         for (name, value) in root.iter() {
-            if keys::find("", name.get_ref()).is_some() {
-                walk.key("", name, value);
+            if let Some(key) = keys::find("", name.get_ref()) {
+                walk.key(key, value);
             } else if name.get_ref() == PROTECT {
                 walk.protect(name, value);
             } else if keys::sections().any(|section| section == name.get_ref().as_ref()) {
@@ -73,18 +73,15 @@ impl<'t> Walk<'t> {
             );
         };
         for (name, value) in table.iter() {
-            if keys::find(section, name.get_ref()).is_some() {
-                self.key(section, name, value);
+            if let Some(key) = keys::find(section, name.get_ref()) {
+                self.key(key, value);
             } else {
                 self.unknown(section, name);
             }
         }
     }
 
-    fn key(&mut self, section: &str, name: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) {
-        let Some(key) = keys::find(section, name.get_ref()) else {
-            return;
-        };
+    fn key(&mut self, key: &Key, value: &Spanned<DeValue<'_>>) {
         let mut wrong = Vec::new();
         key.field.read(value, &mut self.policy, &mut |span, why| {
             wrong.push((span, why))
@@ -226,6 +223,6 @@ pub(super) fn names(section: &str) -> Vec<&'static str> {
         return ENTRY_KEYS.iter().map(|(name, _)| *name).collect();
     }
     let keys = KEYS.iter().filter(|key| key.section == section);
-    let sections = keys::sections().filter(|one| section.is_empty() && !one.is_empty());
+    let sections = keys::sections().filter(|_| section.is_empty());
     keys.map(|key| key.name).chain(sections).collect()
 }

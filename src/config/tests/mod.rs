@@ -211,6 +211,8 @@ fn values_of_the_wrong_type_or_out_of_range_are_refused_with_the_reason() {
             "it matches the host's own /system.slice",
         ),
         ("containers.paths = ['/**']", "it matches the host's own /"),
+        ("'' = 1", "unknown"),
+        ("['']\nmode = 'dry-run'", "unknown"),
         ("cpu = 3", "this is an integer"),
         ("[[cpu]]\nidle = true", "this is a list"),
         ("protect = 'sshd'", "this is a string"),
