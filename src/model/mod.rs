@@ -8,6 +8,8 @@ mod knob;
 mod plan;
 mod policy;
 mod sample;
+#[cfg(test)]
+mod tests;
 mod time;
 mod topology;
 mod unit;

@@ -66,10 +66,14 @@ impl Weight {
         }
     }
 
-    /// The nearest valid weight.
+    /// The nearest valid weight; not-a-number becomes the default, which holds nobody down.
     #[must_use]
     pub fn nearest(value: f64) -> Weight {
-        Weight(value.round().clamp(1.0, 10_000.0) as u32)
+        if value.is_nan() {
+            Weight::DEFAULT
+        } else {
+            Weight(value.round().clamp(1.0, 10_000.0) as u32)
+        }
     }
 
     /// As the kernel's number.
