@@ -25,7 +25,7 @@ pub(crate) enum Hog {
         /// The size at which it stops growing.
         #[arg(long, value_parser = size)]
         max: usize,
-        /// Threads that touch it once it is there.
+        /// Threads, each with its own part of it.
         #[arg(long, default_value_t = 1)]
         threads: usize,
         /// How long.
@@ -60,14 +60,10 @@ pub(crate) struct Cachewarm {
 }
 
 /// Takes until the time is over.
-///
-/// # Errors
-/// There was not even address space for the memory hog's size.
-pub(crate) fn run(hog: &Hog) -> anyhow::Result<()> {
+pub(crate) fn run(hog: &Hog) {
     match hog {
         Hog::Cpu { threads, run_for } => {
             spin(*threads, now_us() + span_us(*run_for));
-            Ok(())
         }
         Hog::Memory {
             rate,
@@ -75,10 +71,7 @@ pub(crate) fn run(hog: &Hog) -> anyhow::Result<()> {
             threads,
             run_for,
         } => {
-            let end_us = now_us() + span_us(*run_for);
-            let mut memory = grow(*rate, *max, end_us)?;
-            touch(&mut memory, *threads, end_us);
-            Ok(())
+            memory(*rate, *max, *threads, now_us() + span_us(*run_for));
         }
     }
 }
@@ -110,10 +103,21 @@ const PAGE: usize = 4096;
 /// Growth comes in slices of this length.
 const SLICE_US: u64 = 10_000;
 
-/// Grows to `max` at `rate` per second, or for as long as there is time.
-fn grow(rate: usize, max: usize, end_us: u64) -> anyhow::Result<Vec<u8>> {
-    let mut memory: Vec<u8> = Vec::new();
-    memory.try_reserve_exact(max)?;
+/// Grows to `max` at `rate` per second and touches it over and over, each thread its own part.
+fn memory(rate: usize, max: usize, threads: usize, end_us: u64) {
+    let threads = threads.max(1);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(move || {
+                let mut part = grow(rate / threads, max / threads, end_us);
+                touch(&mut part, end_us);
+            });
+        }
+    });
+}
+
+fn grow(rate: usize, max: usize, end_us: u64) -> Vec<u8> {
+    let mut memory: Vec<u8> = Vec::with_capacity(max);
     let slice = (rate / 100).max(PAGE);
     let mut due = now_us();
     while memory.len() < max && now_us() < end_us {
@@ -122,28 +126,22 @@ fn grow(rate: usize, max: usize, end_us: u64) -> anyhow::Result<Vec<u8>> {
         due += SLICE_US;
         sleep_until(due);
     }
-    Ok(memory)
+    memory
 }
 
-/// Writes to every page, over and over, each thread in its own part.
-fn touch(memory: &mut [u8], threads: usize, end_us: u64) {
-    let part = (memory.len() / threads.max(1)).max(PAGE);
-    std::thread::scope(|scope| {
-        for part in memory.chunks_mut(part) {
-            scope.spawn(move || {
-                while now_us() < end_us {
-                    for page in part.chunks_mut(PAGE) {
-                        if let Some(byte) = page.first_mut() {
-                            *byte = byte.wrapping_add(1);
-                        }
-                        if now_us() >= end_us {
-                            break;
-                        }
-                    }
-                }
-            });
+fn touch(memory: &mut [u8], end_us: u64) {
+    while now_us() < end_us {
+        for page in memory.chunks_mut(PAGE) {
+            if let Some(byte) = page.first_mut() {
+                *byte = byte.wrapping_add(1);
+            }
+            if now_us() >= end_us {
+                break;
+            }
         }
-    });
+        // One that could not grow must not spin on nothing.
+        sleep_until(now_us() + 1_000);
+    }
 }
 
 /// Reads the file from start to end until the time is over.

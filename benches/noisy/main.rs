@@ -62,7 +62,10 @@ fn main() -> anyhow::Result<()> {
         join(group)?;
     }
     match cli.load {
-        Load::Hog(hog) => hog::run(&hog),
+        Load::Hog(hog) => {
+            hog::run(&hog);
+            Ok(())
+        }
         Load::Victim(victim) => victim::run(&victim),
         Load::Forkbomb(bomb) => bomb::run(&bomb),
         Load::ForkbombLeaf(leaf) => {

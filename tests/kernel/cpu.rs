@@ -40,7 +40,7 @@ struct Promise {
     p50: f64,
     /// Likewise; `None`: no promise.
     p99: Option<f64>,
-    /// Without control, the worst p50 must be at least this many times what it is alone.
+    /// Without control, the worst p99 must be at least this many times what it is alone.
     harm: f64,
 }
 
@@ -94,7 +94,7 @@ fn campaign(promise: &Promise) {
         let run = run + 1;
         let ungoverned = attack(promise, phase, Control::None);
         ungoverned.print(promise, &format!("no control {run}"), &alone);
-        harm = harm.max(ungoverned.p50() / alone.p50());
+        harm = harm.max(ungoverned.p99() / alone.p99());
         let governed = attack(promise, phase, Control::Governor);
         governed.print(promise, &format!("governed {run}"), &alone);
         let why = governed.broken_promises(promise, &alone);
