@@ -84,7 +84,16 @@ const GIVEN_BACK: Duration = Duration::from_secs(60);
 fn campaign(promise: &Promise) {
     let runs: u32 = std::env::var("KERNEL_RUNS").map_or(2, |n| n.parse().expect("KERNEL_RUNS"));
     let alone = attack(promise, Attack::None, Control::None);
-    println!();
+    table::head(&[
+        "victim",
+        "arm",
+        "p50 / p99 ms",
+        "× alone",
+        "answered in the window",
+        "first write",
+        "hog has of the rest",
+        "governor's CPU",
+    ]);
     alone.print(promise, "alone", &alone);
     let mut harm: f64 = 0.0;
     let mut broken = Vec::new();

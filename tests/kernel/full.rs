@@ -104,7 +104,15 @@ fn heavy_case(case: &Case) {
     let _bystander = case
         .bystander
         .map(|runtime| Container::start(runtime, "bystander"));
-    println!();
+    table::head(&[
+        "victim, hog",
+        "arm",
+        "alone p50 / p99 ms",
+        "attacked p50 / p99 ms",
+        "answered in the window",
+        "hog has of the rest",
+        "p99 × alone",
+    ]);
     let mut ratios = Vec::new();
     for pair in 1..=pairs() {
         let ungoverned = heavy_arm(&victim.group, &hog.group);
@@ -124,7 +132,11 @@ fn heavy_case(case: &Case) {
     let median = median(ratios);
     table::row(&[
         case.name.to_owned(),
-        "median p99 over alone".to_owned(),
+        format!("median of {}", pairs()),
+        String::new(),
+        String::new(),
+        String::new(),
+        String::new(),
         format!("{median:.2} (promised {})", case.most),
     ]);
     assert!(
@@ -181,10 +193,11 @@ impl Arm {
         table::row(&[
             case.to_owned(),
             arm.to_owned(),
-            format!("alone {}", table::latencies(&self.alone)),
+            table::latencies(&self.alone),
             table::latencies(&self.attacked),
             table::answered(&self.attacked),
-            format!("hog {:.1} % of the rest", self.hog_share * 100.0),
+            format!("{:.1} %", self.hog_share * 100.0),
+            format!("{:.2}", self.p99() / self.alone_p99()),
         ]);
     }
 }
@@ -203,7 +216,12 @@ fn memory() {
     let rig = Rig::new("full-memory");
     let victim = Container::start(Runtime::Docker, "victim");
     let hog = Container::start(Runtime::Docker, "hog");
-    println!();
+    table::head(&[
+        "victim, hog",
+        "arm",
+        "p50 / p99 ms",
+        "answered in the window",
+    ]);
     let mut broken = Vec::new();
     let mut counted = 0;
     for pair in 1..=pairs() {
@@ -258,7 +276,7 @@ fn memory_arm(victim: &Group, hog: &Group) -> Window {
 
 fn print_memory(arm: &str, window: &Window) {
     table::row(&[
-        "memory hog, docker, docker".to_owned(),
+        "docker, docker".to_owned(),
         arm.to_owned(),
         table::latencies(window),
         table::answered(window),

@@ -10,6 +10,12 @@ pub(crate) fn kernel() -> String {
     })
 }
 
+/// Begins a table with these columns after the kernel's.
+pub(crate) fn head(columns: &[&str]) {
+    println!("\n| kernel | {} |", columns.join(" | "));
+    println!("|---{}|", "|---".repeat(columns.len()));
+}
+
 /// Prints one row: the kernel, then these cells.
 pub(crate) fn row(cells: &[String]) {
     println!("| {} | {} |", kernel(), cells.join(" | "));

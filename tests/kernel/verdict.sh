@@ -9,9 +9,14 @@ logs_begin() {
     rm -f "$LOGS"/*.log
 }
 
-# Appends every measured row to a file, if one is named.
+# Appends every measured row to a file, if one is named, under a line that says what was measured.
 logs_table() {
-    [[ -z $1 ]] || grep -h '^| ' "$LOGS"/*.log >>"$1" || true
+    [[ -n $1 ]] || return 0
+    {
+        printf '\n## %s, commit %s, %s CPUs on the host, %s\n' "$(date -u +%F)" \
+            "$(git -C "$ROOT" describe --always --dirty)" "$(nproc)" "$2"
+        awk '/^\| kernel \|/ { print "" } /^\|/' "$LOGS"/*.log
+    } >>"$1"
 }
 
 # Adds up the closing lines. A log without one is a failure: the guest died.
