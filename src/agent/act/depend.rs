@@ -120,6 +120,12 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         want: &Want,
         files: &mut impl KnobFiles<Handle = H>,
     ) -> Result<(), Absent> {
+        let idle = self.find(want.group, Knob::CpuIdle);
+        let idle = idle.and_then(|slot| self.hold_at(slot));
+        if idle.is_some_and(|hold| hold.record.original.as_bytes() == b"1") {
+            // It goes back to idle: the weight that it has meanwhile is nobody's.
+            return Ok(());
+        }
         let found = files.read_knob(want.group, Knob::CpuWeight)?;
         if let Some(slot) = self.find(want.group, Knob::CpuWeight) {
             let Some(hold) = self.hold_at(slot) else {

@@ -22,7 +22,7 @@ pub(super) const FILE_NAME: &str = "journal";
 
 /// Where the journal's bytes are. In tests: memory that can be cut off in the middle of a write.
 pub trait Store {
-    /// All bytes, [`FILE_LEN`] of them.
+    /// All bytes, the whole file.
     fn bytes(&self) -> &[u8];
     /// Stores `bytes` at `at`; done when this returns, whatever happens to the process afterwards.
     fn write(&mut self, at: usize, bytes: &[u8]);

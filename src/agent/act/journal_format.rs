@@ -137,7 +137,7 @@ impl BootId {
 }
 
 impl StoredPath {
-    /// Keeps a path, cut at [`PATH_MAX`] bytes.
+    /// Keeps a path, cut at 304 bytes.
     #[must_use]
     pub fn new(path: &[u8]) -> StoredPath {
         let kept = path.get(..PATH_MAX).unwrap_or(path);

@@ -30,3 +30,6 @@ pub use restore::{RestoreItem, RestoreReport, restore, restore_all};
 pub use undo::Undone;
 pub use watch::REASSERTS;
 pub use writer::SlowWriter;
+
+#[cfg(test)]
+mod tests;

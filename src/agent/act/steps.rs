@@ -43,7 +43,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                 self.undone(slot, Undone::AlreadyOriginal, files)
             }
             (Standing::Ours, Wish::GiveBack) => self.write(slot, Goal::GiveBack, files),
-            (Standing::Theirs(_), wish) if wish == Wish::GiveBack || found != hold.wanted => {
+            (Standing::Theirs(_), _) => {
                 self.let_go(slot, files);
                 Written::Drifted
             }
