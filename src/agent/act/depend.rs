@@ -70,11 +70,14 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         }
     }
 
-    /// Whether we hold this group's `cpu.idle`, so that its weight cannot be read or written.
+    /// Whether `cpu.idle` of this group is (or may be) 1 by us, so that its weight cannot be read or written.
     pub(super) fn is_idle(&self, group: GroupId) -> bool {
         self.find(group, Knob::CpuIdle)
             .and_then(|slot| self.hold_at(slot))
-            .is_some_and(|hold| hold.wanted.as_bytes() == b"1")
+            .is_some_and(|hold| {
+                let by_us = [hold.record.ours, hold.record.next];
+                by_us.iter().flatten().any(|text| text.as_bytes() == b"1")
+            })
     }
 
     /// To 0 rather than to the quota: it is then written once, however often the quota changes,
@@ -120,13 +123,15 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         want: &Want,
         files: &mut impl KnobFiles<Handle = H>,
     ) -> Result<(), Absent> {
-        let idle = self.find(want.group, Knob::CpuIdle);
-        let idle = idle.and_then(|slot| self.hold_at(slot));
-        if idle.is_some_and(|hold| hold.record.original.as_bytes() == b"1") {
-            // It goes back to idle: the weight that it has meanwhile is nobody's.
-            return Ok(());
-        }
         let found = files.read_knob(want.group, Knob::CpuWeight)?;
+        let idle = self.find(want.group, Knob::CpuIdle);
+        if let Some(idle) = idle.and_then(|slot| self.hold_at(slot)) {
+            let goes_back_to_idle = idle.record.original.as_bytes() == b"1";
+            if goes_back_to_idle || found.as_bytes() == b"0" {
+                // The weight that it has meanwhile is nobody's, or is journaled already.
+                return Ok(());
+            }
+        }
         if let Some(slot) = self.find(want.group, Knob::CpuWeight) {
             let Some(hold) = self.hold_at(slot) else {
                 return Ok(());

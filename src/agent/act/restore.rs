@@ -11,7 +11,7 @@ use super::journal::{Fault, Found, Journal, JournalError, SlotId, Store};
 use super::journal_format::{BootId, Record};
 use super::undo::{self, Undone};
 use crate::host::KnobFiles;
-use crate::model::Absent;
+use crate::model::Knob;
 
 /// What became of everything that an earlier run held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,10 +116,14 @@ pub fn restore<S: Store>(
         faults: found.faults,
     };
     for (slot, record) in found.records {
-        let undone = match files.adopt(record.group, record.path.hint()) {
-            Ok(()) => undo::give_back(&record, files),
-            Err(Absent::Gone) => Undone::Gone,
-            Err(why) => Undone::Failed(why),
+        // As long as our idle stands, a weight cannot be told and not be written.
+        let idle = report.failures().find(|item| {
+            record.knob == Knob::CpuWeight
+                && (item.record.group, item.record.knob) == (record.group, Knob::CpuIdle)
+        });
+        let undone = match idle {
+            Some(item) => item.undone,
+            None => undo::give_back(&record, files),
         };
         if !matches!(undone, Undone::Failed(_)) {
             journal.remove(slot);

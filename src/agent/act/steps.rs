@@ -21,12 +21,13 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         let Some(hold) = self.hold_at(slot) else {
             return Written::Failed(Absent::Gone);
         };
-        let (group, knob, wish) = (hold.record.group, hold.record.knob, hold.wish);
+        let (record, wish) = (hold.record, hold.wish);
+        let (group, knob) = (record.group, record.knob);
         if wish == Wish::GiveBack && knob == Knob::CpuWeight && self.is_idle(group) {
             // It cannot be written before `cpu.idle` is back, and goes back right after it.
             return Written::Queued;
         }
-        let found = match files.read_knob(group, knob) {
+        let found = match undo::read(&record, files) {
             Ok(found) => found,
             Err(Absent::Gone | Absent::NoFile) => {
                 self.let_go(slot, files);
@@ -47,7 +48,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                 self.let_go(slot, files);
                 Written::Drifted
             }
-            (_, Wish::Hold | Wish::Serve(_) | Wish::GiveBack) => {
+            (Standing::Original | Standing::Ours, Wish::Hold | Wish::Serve(_)) => {
                 if standing == Standing::Ours {
                     hold.record.ours = Some(found);
                 }
@@ -122,7 +123,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             let undone = undo::confirm(&record, result, files);
             return self.undone(slot, undone, files);
         }
-        let found = match files.read_knob(record.group, record.knob) {
+        let found = match undo::read(&record, files) {
             Ok(found) => found,
             Err(Absent::Gone | Absent::NoFile) => {
                 self.let_go(slot, files);

@@ -7,7 +7,7 @@
 use super::journal_format::{Idled, KnobText, Record};
 use crate::host::KnobFiles;
 use crate::kernel::knob;
-use crate::model::{Absent, Knob};
+use crate::model::{Absent, Knob, Reading};
 
 /// What a knob holds now, seen from a record of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +41,10 @@ pub enum Undone {
 #[must_use]
 pub(super) fn standing(record: &Record, now: KnobText) -> Standing {
     let same = |text: &KnobText| knob::same(record.knob, text.as_bytes(), now.as_bytes());
-    // While the group is idle its weight reads 0, and writing `cpu.idle` 0 makes it 100.
-    let by_idling = record.knob == Knob::CpuWeight
-        && record.idled == Idled::ByUs
-        && matches!(now.as_bytes(), b"0" | b"100");
+    // Writing `cpu.idle` 0 makes the weight 100. (While it is 1 the weight reads 0; a weight is
+    // only asked about after our idle is back, so a 0 then is of somebody else's idle.)
+    let by_idling =
+        record.knob == Knob::CpuWeight && record.idled == Idled::ByUs && now.as_bytes() == b"100";
     if now == record.original {
         Standing::Original
     } else if record.ours.as_ref().is_some_and(same)
@@ -57,9 +57,23 @@ pub(super) fn standing(record: &Record, now: KnobText) -> Standing {
     }
 }
 
+/// What stands in a journaled knob now.
+///
+/// A group that the host does not know (any more) is looked for at its place before it is taken for
+/// gone: forgetting the record of one that is there would leave our limit on it for ever.
+pub(super) fn read(record: &Record, files: &mut impl KnobFiles) -> Reading<KnobText> {
+    match files.read_knob(record.group, record.knob) {
+        Err(Absent::Gone) => {
+            files.adopt(record.group, record.path.hint())?;
+            files.read_knob(record.group, record.knob)
+        }
+        other => other,
+    }
+}
+
 /// Puts one original back, unless somebody else wrote the knob since.
 pub(super) fn give_back(record: &Record, files: &mut impl KnobFiles) -> Undone {
-    let now = match files.read_knob(record.group, record.knob) {
+    let now = match read(record, files) {
         Ok(now) => now,
         Err(why) => return unreachable(why),
     };
@@ -79,7 +93,7 @@ pub(super) fn confirm(
     written: Result<(), Absent>,
     files: &mut impl KnobFiles,
 ) -> Undone {
-    let now = match files.read_knob(record.group, record.knob) {
+    let now = match read(record, files) {
         Ok(now) => now,
         Err(why) => return unreachable(why),
     };

@@ -131,6 +131,10 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                 hold.under_way = None;
                 hold.wish = Wish::GiveBack;
                 let record = hold.record;
+                if knob == Knob::CpuWeight && self.is_idle(record.group) {
+                    // It cannot be told and not be written before idle is back.
+                    continue;
+                }
                 self.step(slot, files, out, |this, files| {
                     let undone = undo::give_back(&record, files);
                     this.undone(slot, undone, files)
@@ -180,7 +184,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         if record.knob == Knob::CpuWeight && self.is_idle(record.group) {
             return;
         }
-        let found = match files.read_knob(record.group, record.knob) {
+        let found = match undo::read(&record, files) {
             Ok(found) => found,
             Err(Absent::Gone | Absent::NoFile) => return self.let_go(slot, files),
             Err(why) => {

@@ -161,6 +161,67 @@ fn a_group_that_was_idle_before_us_gets_its_idle_back() {
 }
 
 #[test]
+fn a_weight_is_let_go_where_somebody_else_set_idle_after_us() {
+    let mut world = World::new();
+    world
+        .hold(ODD, Knob::CpuIdle, KnobValue::Idle(true))
+        .unwrap();
+    world
+        .tree
+        .fail(ODD, Some("cpu.weight"), Operation::Write, Absent::Busy);
+    assert_eq!(world.release(ODD, Knob::CpuIdle), Some(Written::Restored));
+    world.tree.heal();
+    assert!(world.other_writes(ODD, Knob::CpuIdle, "1"));
+    world.process = None;
+    let report = world.start();
+    assert!(
+        matches!(report.items[0].undone, Undone::Drifted(_)),
+        "{report}"
+    );
+    world.assert_as_without_us();
+    world.assert_journal_empty();
+}
+
+#[test]
+fn a_weight_waits_for_an_idle_that_cannot_be_taken_back() {
+    let mut world = World::new();
+    world
+        .hold(ODD, Knob::CpuIdle, KnobValue::Idle(true))
+        .unwrap();
+    world
+        .tree
+        .fail(ODD, Some("cpu.idle"), Operation::Write, Absent::Busy);
+    for _ in 0..2 {
+        world.process = None;
+        let report = world.start();
+        assert_eq!(report.failed(), 2, "{report}");
+        world.check().unwrap();
+        world
+            .run(|process, _| {
+                process
+                    .act
+                    .give_back_now(&mut process.files, &mut process.out)
+            })
+            .unwrap();
+    }
+    world.tree.heal();
+    world.stop().unwrap();
+    world.assert_as_without_us();
+    world.assert_journal_empty();
+}
+
+#[test]
+fn a_group_that_the_host_forgot_is_found_again_and_not_taken_for_gone() {
+    let mut world = World::new();
+    world.hold(ODD, Knob::CpuWeight, weight(5)).unwrap();
+    world.run(|process, _| process.files.forget()).unwrap();
+    assert_eq!(world.check(), Some(vec![]));
+    world.run(|process, _| process.files.forget()).unwrap();
+    assert_eq!(world.release(ODD, Knob::CpuWeight), Some(Written::Restored));
+    world.assert_as_without_us();
+}
+
+#[test]
 fn somebody_elses_value_is_left_and_told_once() {
     for look_first in [true, false] {
         let mut world = World::new();
@@ -201,6 +262,30 @@ fn a_tightening_never_overwrites_somebody_elses_value() {
         Some("55"),
         "the new original"
     );
+}
+
+#[test]
+fn somebody_elses_value_stays_theirs_even_where_it_is_what_we_want_next() {
+    let mut world = World::new();
+    world.hold(ODD, Knob::CpuWeight, weight(5)).unwrap();
+    world.other_writes(ODD, Knob::CpuWeight, "2");
+    let written = world.hold(ODD, Knob::CpuWeight, weight(2));
+    assert_eq!(written, Some(Written::Drifted));
+    world.stop().unwrap();
+    world.assert_as_without_us();
+}
+
+#[test]
+fn a_group_that_was_idle_before_us_can_be_held_awake_and_idle_again() {
+    let mut world = World::new();
+    world
+        .hold(IDLE, Knob::CpuIdle, KnobValue::Idle(false))
+        .unwrap();
+    world
+        .hold(IDLE, Knob::CpuIdle, KnobValue::Idle(true))
+        .unwrap();
+    world.stop().unwrap();
+    world.assert_as_without_us();
 }
 
 #[test]

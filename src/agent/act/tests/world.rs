@@ -9,10 +9,12 @@ use super::super::journal_format::tests::BOOT;
 use super::super::journal_format::{HEADER_LEN, SLOT_LEN};
 use super::super::writer::Mailbox;
 use super::super::{Actuator, Found, Journal, RestoreReport, SlowWriter, Store, restore};
-use crate::host::{FakeHandle, FakeTree, KnobFiles, KnobHandle, PathHint, TreeFiles, open_path};
+use crate::host::{
+    FakeHandle, FakeTree, Forest, KnobFiles, KnobHandle, Limits, PathHint, TreeFiles, open_path,
+};
 use crate::model::{
-    Absent, Bytes, Change, CpuMax, GroupId, Knob, KnobValue, Limit, Original, Outcome, Reading,
-    Span, Time, Weight, Written,
+    Bytes, Change, CpuMax, GroupId, Knob, KnobValue, Limit, Original, Outcome, Reading, Span, Time,
+    Weight, Written,
 };
 
 pub(super) const PAGE: Bytes = Bytes(4096);
@@ -111,10 +113,10 @@ impl Store for CrashingStore {
 }
 
 /// The knobs of a tree, for a process that can be killed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Files {
     pub(super) tree: FakeTree,
-    known: Vec<(GroupId, String)>,
+    forest: Forest<FakeTree>,
     disk: Disk,
     fuse: Fuse,
 }
@@ -130,20 +132,17 @@ pub(super) struct Handle {
 }
 
 impl Files {
-    fn dir(&mut self, group: GroupId) -> Reading<<FakeTree as TreeFiles>::Dir> {
-        let path = self.path(group).ok_or(Absent::Gone)?.to_vec();
-        let opened = open_path(&mut self.tree, &path)?;
-        if opened.id == group {
-            Ok(opened.dir)
-        } else {
-            Err(Absent::Gone)
-        }
+    /// Knows no group any more, as if there had been too many.
+    pub(super) fn forget(&mut self) {
+        self.forest = Forest::new(self.tree.clone(), Limits::default());
     }
 
+    /// Meets the groups that are there.
     fn learn(&mut self) {
         for path in PATHS {
             if let Some(id) = self.tree.id(path) {
-                self.known.push((id, path.to_owned()));
+                let hint = PathHint::Whole(path.as_bytes());
+                self.forest.adopt(id, hint).unwrap();
             }
         }
     }
@@ -153,30 +152,24 @@ impl KnobFiles for Files {
     type Handle = Handle;
 
     fn read_knob(&mut self, group: GroupId, knob: Knob) -> Reading<Original> {
-        let dir = self.dir(group)?;
-        let mut room = [0; 64];
-        let len = self.tree.read(&dir, knob.file(), &mut room)?;
-        Original::new(&room[..len]).ok_or(Absent::Malformed)
+        self.forest.read_knob(group, knob)
     }
 
     fn write_knob(&mut self, group: GroupId, knob: Knob, text: &[u8]) -> Reading<()> {
         self.disk.assert_knows(group, knob, text);
-        let dir = self.dir(group)?;
         self.fuse.step();
-        let result = self.tree.write(&dir, knob.file(), text);
+        let result = self.forest.write_knob(group, knob, text);
         self.fuse.step();
         result
     }
 
     fn path(&self, group: GroupId) -> Option<&[u8]> {
-        let (_, path) = self.known.iter().find(|(id, _)| *id == group)?;
-        Some(path.as_bytes())
+        self.forest.path(group)
     }
 
     fn detach(&mut self, group: GroupId, knob: Knob) -> Reading<Handle> {
-        let dir = self.dir(group)?;
         Ok(Handle {
-            inner: self.tree.detach(&dir, knob.file())?,
+            inner: self.forest.detach(group, knob)?,
             group,
             knob,
             disk: self.disk.clone(),
@@ -185,15 +178,7 @@ impl KnobFiles for Files {
     }
 
     fn adopt(&mut self, group: GroupId, hint: PathHint<'_>) -> Reading<()> {
-        let PathHint::Whole(path) = hint else {
-            return Err(Absent::Gone);
-        };
-        if open_path(&mut self.tree, path)?.id != group {
-            return Err(Absent::Gone);
-        }
-        let path = String::from_utf8_lossy(path).into_owned();
-        self.known.push((group, path));
-        Ok(())
+        self.forest.adopt(group, hint)
     }
 }
 
@@ -239,9 +224,7 @@ impl World {
             without_us: odd_tree(),
             unclear: Vec::new(),
             fuse,
-            disk: Disk(Arc::new(Mutex::new(
-                vec![0; super::super::journal_format::FILE_LEN],
-            ))),
+            disk: Disk(Arc::new(Mutex::new(vec![0; DISK_LEN]))),
             process: None,
             now: Time(1_000_000),
         };
@@ -261,7 +244,7 @@ impl World {
                 };
                 let mut files = Files {
                     tree: self.tree.clone(),
-                    known: Vec::new(),
+                    forest: Forest::new(self.tree.clone(), Limits::default()),
                     disk: self.disk.clone(),
                     fuse: self.fuse.clone(),
                 };
