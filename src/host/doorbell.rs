@@ -49,7 +49,7 @@ impl RingsAt {
     }
 }
 
-/// What is armed after [`Doorbells::keep`].
+/// What is armed after `Doorbells::keep`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Armed {
     /// Doorbells that can ring.
