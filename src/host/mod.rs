@@ -7,6 +7,7 @@ mod errno;
 mod fake;
 mod files;
 mod forest;
+mod jiffies;
 mod linux;
 pub mod map;
 mod pids;

@@ -16,12 +16,14 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
+use super::clock::{Clock, HostClock};
 use super::errno::absent;
+use super::jiffies;
 use super::root::{NoRoot, TreeRoot, tree_root};
 use crate::kernel::controllers::{self, Controllers};
 use crate::kernel::psi::{self, StallKind, TRIGGER_MAX};
 use crate::kernel::{boot_config, meminfo};
-use crate::model::{Absent, Bytes, Limit, Reading, Span, Topology};
+use crate::model::{Absent, Bytes, Limit, Reading, Span, Time, Topology};
 
 /// Everything that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,7 +218,7 @@ fn read(path: &Path) -> Reading<Vec<u8>> {
     std::fs::read(path).map_err(|error| absent_io(&error))
 }
 
-/// From where distributions keep the kernel's build configuration.
+/// From where distributions keep the kernel's build configuration, else from its count of jiffies.
 fn hz() -> Reading<u32> {
     let release = rustix::system::uname()
         .release()
@@ -227,14 +229,14 @@ fn hz() -> Reading<u32> {
         PathBuf::from(format!("/lib/modules/{release}/config")),
         PathBuf::from(format!("/usr/lib/modules/{release}/config")),
     ];
-    let mut last = Err(Absent::NoFile);
-    for place in places {
-        last = read(&place).and_then(|text| boot_config::hz(&text));
-        if last.is_ok() {
-            break;
-        }
-    }
-    last
+    let configured = |place: &PathBuf| read(place).and_then(|text| boot_config::hz(&text)).ok();
+    places.iter().find_map(configured).map_or_else(
+        || {
+            let text = read(Path::new("/proc/schedstat"))?;
+            jiffies::hz(&text, HostClock.now().since(Time(0)))
+        },
+        Ok,
+    )
 }
 
 /// Arms triggers of three kinds, the best first.
