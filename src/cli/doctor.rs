@@ -3,7 +3,7 @@
 use super::exit::{Exit, Failure};
 use super::term::{Screen, print, print_json};
 use super::{PolicyArgs, tree};
-use crate::host::{Capabilities, Place, Survey, Trigger, places};
+use crate::host::{Capabilities, Place, Survey, Trigger, psi_interval};
 use crate::kernel::controllers::Controller;
 use crate::model::{Absent, Bytes, Limit};
 use crate::report::{Check, Checks, Finding, checks_text};
@@ -27,9 +27,9 @@ pub(super) fn doctor(args: &PolicyArgs, json: bool) -> Result<Exit, Failure> {
     let survey = Survey::take();
     let (loaded, _) = args.at_any_rate();
     // A tree that cannot be opened is a finding of the survey's own.
-    let places = tree::open()
-        .and_then(|(root, mut forest)| Ok((root, tree::topology(&mut forest, &loaded.policy)?)))
-        .map(|(root, topology)| places(&root.point, &topology))
+    let places = tree::open(&survey)
+        .and_then(|mut forest| tree::topology(&mut forest, &loaded.policy))
+        .map(|topology| survey.places(&topology))
         .unwrap_or_default();
     let checks = judge(&survey, &places);
     if json {
@@ -282,13 +282,18 @@ fn trigger(survey: &Survey) -> Check {
 fn tick(survey: &Survey) -> Check {
     const NAME: &str = "tick";
     match survey.hz {
-        // A PSI file bears a reading every five jiffies.
-        Ok(hz) => good(NAME, format!("HZ={hz}: at least {} ms", 5_000 / hz.max(1))),
+        Ok(hz) => good(
+            NAME,
+            format!("HZ={hz}: at least {}", psi_interval(survey.hz)),
+        ),
         Err(_) => bad(
             NAME,
             Finding::Note,
             "HZ is not known: the kernel's build configuration is not installed",
-            "assumed to be 100, so the tick is at least 50 ms: install the kernel's config in /boot",
+            format!(
+                "assumed to be 100, so the tick is at least {}: install the kernel's config in /boot",
+                psi_interval(survey.hz)
+            ),
         ),
     }
 }

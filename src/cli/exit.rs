@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::agent::{AskError, DoorError, LoadError, SideError};
-use crate::host::FileError;
+use crate::host::{FileError, Refusal};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,6 +107,17 @@ impl From<AskError> for Failure {
             _ => Exit::Failed,
         };
         Failure::new(exit, error)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        let exit = if refusal.is_permission() {
+            Exit::Denied
+        } else {
+            Exit::Host
+        };
+        Failure::new(exit, refusal)
     }
 }
 

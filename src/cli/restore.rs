@@ -10,8 +10,8 @@ use super::term::{complain, print};
 use super::tree;
 use crate::agent::act::{BootId, JournalError, RestoreReport, restore_all};
 use crate::agent::{Answer, Ask, Restored, ask};
-use crate::host::boot_id;
 use crate::host::map::StateFileError;
+use crate::host::{Survey, boot_id};
 use crate::model::RuntimePolicy;
 use crate::report::clean;
 
@@ -58,7 +58,7 @@ fn without_daemon(runtime: &RuntimePolicy) -> Result<Exit, Failure> {
         .ok_or_else(|| {
             Failure::new(Exit::Host, "this boot's identity cannot be read from /proc")
         })?;
-    let (_, mut forest) = tree::open()?;
+    let mut forest = tree::open(&Survey::take())?;
     let report = restore_all(Path::new(&runtime.state), boot, &mut forest).map_err(failure)?;
     tell(&report)
 }

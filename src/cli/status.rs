@@ -11,7 +11,7 @@ use super::exit::{Exit, Failure};
 use super::term::{Screen, complain, print, print_json};
 use super::{PolicyArgs, direct, tree};
 use crate::agent::{Answer, Ask, AskError, Loaded, ask};
-use crate::host::{HostClock, managers};
+use crate::host::{HostClock, Survey};
 use crate::model::Status;
 use crate::report::status_text;
 
@@ -50,14 +50,13 @@ fn without_daemon(loaded: &Loaded, nobody: &AskError) -> Result<Status, Failure>
         ),
         ..failure
     };
-    let (root, forest) = tree::open().map_err(unasked)?;
+    let survey = Survey::take();
+    let forest = tree::open(&survey).map_err(unasked)?;
     let mut status = direct::sample(forest, &HostClock, std::thread::sleep, loaded)?;
     status.header.degraded.push(format!(
         "{nobody}; this is one direct sample, and nobody is protected"
     ));
-    let names = managers(&root.point)
-        .into_iter()
-        .map(|one| one.name.to_owned());
+    let names = survey.managers.iter().map(|one| one.name.to_owned());
     status.header.other_managers = names.collect();
     Ok(status)
 }

@@ -2,30 +2,17 @@
 
 use super::exit::{Exit, Failure};
 use crate::config::{ContainerGlobs, Protect};
-use crate::host::{
-    Extent, Forest, Limits, LinuxTree, NotARoot, Rules, TreeFiles, TreeRoot, find_root,
-};
-use crate::model::{Absent, Member, Policy, Topology};
+use crate::host::{Extent, Forest, Limits, LinuxTree, Rules, Survey, TreeFiles, open_tree};
+use crate::model::{Member, Mode, Policy, Topology};
 
 /// Scans after which a tree that grows all the time is taken as it is.
 const SCANS_MAX: usize = 64;
 
-/// Opens the tree.
-pub(super) fn open() -> Result<(TreeRoot, Forest<LinuxTree>), Failure> {
-    let root = find_root().map_err(|why| Failure::new(Exit::Host, why))?;
-    let tree = LinuxTree::open(&root.point).map_err(|why| {
-        let at = root.point.display();
-        match why {
-            NotARoot::Unopened(Absent::Denied) => {
-                Failure::new(Exit::Denied, format!("cannot open {at}: permission denied"))
-            }
-            NotARoot::Unopened(why) => Failure::new(Exit::Host, format!("cannot open {at}: {why}")),
-            NotARoot::OtherFilesystem => {
-                Failure::new(Exit::Host, format!("{at} is no cgroup2 file system"))
-            }
-        }
-    })?;
-    Ok((root, Forest::new(tree, Limits::default())))
+/// Opens the tree of the host that was surveyed, to be looked at or to be given back.
+pub(super) fn open(survey: &Survey) -> Result<Forest<LinuxTree>, Failure> {
+    // Who only looks or gives back needs no more than a dry run does.
+    let tree = open_tree(survey, None, Mode::DryRun)?;
+    Ok(Forest::new(tree, Limits::default()))
 }
 
 /// Looks at all of it and tells containers from the rest, as this policy has it. Names are those of

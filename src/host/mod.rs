@@ -35,9 +35,7 @@ pub use recognise::{NAME_MAX, recognise, shown};
 pub use root::{NoRoot, TreeRoot, tree_root};
 pub use sample::Sampler;
 pub use start::{Refusal, open_tree, own_group, psi_interval};
-pub use survey::{
-    Capabilities, Manager, Place, Survey, Trigger, boot_id, find_root, managers, places,
-};
+pub use survey::{Capabilities, Manager, Place, Survey, Trigger, boot_id, find_root, managers};
 pub use wait::{FakeWaiter, Nudger, Wait, Waiter, Wakes};
 pub use whole_file::{FileError, read_whole};
 

@@ -161,6 +161,37 @@ impl Survey {
             root,
         }
     }
+
+    /// The groups of the tree that hold containers, with the controllers that they give them.
+    #[must_use]
+    pub fn places(&self, topology: &Topology) -> Vec<Place> {
+        match &self.root {
+            Ok(root) => places(&root.point, topology),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+/// The groups of `topology` that hold containers, with the controllers that they give them.
+fn places(root: &Path, topology: &Topology) -> Vec<Place> {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    for group in topology.groups.iter().filter(|group| group.is_container()) {
+        if let Some(parent) = group.parent {
+            *counts.entry(parent).or_default() += 1;
+        }
+    }
+    let place = |(parent, containers): (usize, usize)| {
+        let path = &topology.groups.get(parent)?.path;
+        let below = OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path));
+        let given = read(&root.join(below).join("cgroup.subtree_control"))
+            .and_then(|text| controllers::parse(&text));
+        Some(Place {
+            path: String::from_utf8_lossy(path).into_owned(),
+            containers,
+            given,
+        })
+    };
+    counts.into_iter().filter_map(place).collect()
 }
 
 /// The tree to govern on this host.
@@ -184,30 +215,6 @@ pub fn boot_id() -> Reading<Vec<u8>> {
 pub fn managers(root: &Path) -> Vec<Manager> {
     let present = MANAGERS.iter().filter(|(unit, _)| root.join(unit).is_dir());
     present.map(|(_, manager)| *manager).collect()
-}
-
-/// The groups of `topology` that hold containers, with the controllers that they give them. `root`
-/// is the tree's mount point.
-#[must_use]
-pub fn places(root: &Path, topology: &Topology) -> Vec<Place> {
-    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-    for group in topology.groups.iter().filter(|group| group.is_container()) {
-        if let Some(parent) = group.parent {
-            *counts.entry(parent).or_default() += 1;
-        }
-    }
-    let place = |(parent, containers): (usize, usize)| {
-        let path = &topology.groups.get(parent)?.path;
-        let below = OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path));
-        let given = read(&root.join(below).join("cgroup.subtree_control"))
-            .and_then(|text| controllers::parse(&text));
-        Some(Place {
-            path: String::from_utf8_lossy(path).into_owned(),
-            containers,
-            given,
-        })
-    };
-    counts.into_iter().filter_map(place).collect()
 }
 
 fn absent_io(error: &std::io::Error) -> Absent {
