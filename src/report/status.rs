@@ -99,12 +99,13 @@ fn header(header: &Header) -> String {
         Mode::DryRun => "dry-run",
     };
     let mut text = format!(
-        "governor {} ({})  mode {mode}",
+        "governor {} ({})",
         clean(&header.version),
         clean(&header.source)
     );
+    // Without a daemon nothing is enforced, whatever the policy says.
     if header.uptime_s > 0.0 {
-        text.push_str(&format!("  up {}", length(header.uptime_s)));
+        text.push_str(&format!("  mode {mode}  up {}", length(header.uptime_s)));
     }
     text.push_str(&format!("\npolicy  {}", shorten(&header.policy, PATH_MAX)));
     if header.policy_age_s > 0.0 {

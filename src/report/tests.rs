@@ -150,7 +150,7 @@ fn a_direct_sample_shows_no_loop_and_no_containers_is_said() {
         ..Status::default()
     };
     assert_snapshot!(status_text(&status, Some(80), Paint::Plain), @r##"
-governor 0.1.0 (direct sample)  mode enforce
+governor 0.1.0 (direct sample)
 policy  built-in
 
 no containers
