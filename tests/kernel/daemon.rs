@@ -4,6 +4,7 @@ use crate::load::program;
 use crate::rig::{Group, ROOT};
 use cgroups_rs::fs::cgroup_builder::CgroupBuilder;
 use cgroups_rs::fs::hierarchies::V2;
+use governor::model::Status;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,7 +74,7 @@ impl Daemon {
 
     fn must_answer(&mut self) {
         let end = Instant::now() + PATIENCE;
-        while !self.work.join("governor.sock").exists() || !self.status().status.success() {
+        while self.try_status().is_none() {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("governor run ended with {status}:\n{}", self.log());
             }
@@ -86,9 +87,18 @@ impl Daemon {
         }
     }
 
-    /// `governor status --json`, as an operator would call it.
-    pub(crate) fn status(&self) -> Output {
-        governor(&self.work, &["status", "--json"])
+    /// What `governor status --json` gets from this daemon; fails when it gets no answer.
+    pub(crate) fn status(&self) -> Status {
+        self.try_status()
+            .unwrap_or_else(|| panic!("the governor does not answer:\n{}", self.log()))
+    }
+
+    /// `None` while no daemon answers.
+    fn try_status(&self) -> Option<Status> {
+        let answer = governor(&self.work, &["status", "--json"]);
+        let status: Status = serde_json::from_slice(&answer.stdout).ok()?;
+        // Without a daemon, `status` looks by itself and says so.
+        (answer.status.success() && status.header.source == "daemon").then_some(status)
     }
 
     /// Everything that it said so far, on stdout and stderr.
@@ -151,14 +161,26 @@ impl Drop for Daemon {
 pub(crate) fn write_policy(work: &Path, containers: &[&str], policy: &str) {
     let directory = work.display();
     let text = format!(
-        "containers = {containers:?}\n\
-         {policy}\n\
+        "{policy}\n\
+         [containers]\n\
+         paths = {containers:?}\n\
          [runtime]\n\
          socket = \"{directory}/governor.sock\"\n\
          state = \"{directory}\"\n\
          docker = []\n"
     );
-    fs::write(work.join("governor.toml"), text).unwrap();
+    let file = work.join("governor.toml");
+    fs::write(&file, text).unwrap();
+    let check = Command::new(program("governor"))
+        .arg("check")
+        .arg(&file)
+        .output();
+    let check = check.unwrap_or_else(|e| panic!("governor check: {e}"));
+    assert!(
+        check.status.success(),
+        "{}",
+        String::from_utf8_lossy(&check.stderr)
+    );
 }
 
 /// Runs a subcommand of `governor` on the policy in `work` to its end.

@@ -30,6 +30,7 @@ mod load;
 mod pids;
 mod rig;
 mod scene;
+mod smoke;
 mod table;
 
 use libtest_mimic::{Arguments, ColorSetting, Trial};
@@ -54,6 +55,7 @@ fn trials() -> Vec<Trial> {
         return full::trials();
     }
     [
+        smoke::trials(),
         cpu::trials(),
         benign::trials(),
         hostile::trials(),
