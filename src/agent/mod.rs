@@ -18,7 +18,7 @@ pub use ask::{ANSWER_MAX, Answer, Ask, AskError, QUESTION_MAX, Restored, ask};
 pub use board::{Board, Posted};
 pub use inbox::{Inbox, Nudge, Outbox, Reply, Request, Undelivered, inbox};
 pub use log::{Log, LogStyle, Times, start_log};
-pub use names::{Named, Names, NamesWanted};
+pub use names::{Named, Names, NamesWanted, ask_for_names};
 pub use policy_file::{BUILT_IN, LoadError, Loaded, PolicyFile, SEARCH};
 pub use side::{Side, SideError, SideSetup};
 pub use socket::{Allow, DoorError, Peer, owner_rule};

@@ -65,6 +65,17 @@ impl NamesWanted {
     }
 }
 
+/// The names as they are now, for a look without a daemon: waits for the runtimes, within their
+/// deadlines. One that cannot be asked has no names.
+#[must_use]
+pub fn ask_for_names(sockets: &[PathBuf]) -> Names {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map(|runtime| runtime.block_on(list_all(sockets)).0)
+        .unwrap_or_default()
+}
+
 /// Fetches lists until the task is dropped.
 pub(super) async fn keep(
     sockets: Vec<PathBuf>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::exit::Failure;
 use super::tree;
-use crate::agent::{Loaded, measured};
+use crate::agent::{Loaded, Names, measured};
 use crate::host::{Clock, Forest, Sampler, TreeFiles};
 use crate::model::{
     ContainerSample, ContainerView, GroupId, Header, Sample, Span, Status, Topology,
@@ -23,8 +23,9 @@ pub(super) fn sample<T: TreeFiles>(
     clock: &dyn Clock,
     wait: impl FnOnce(Duration),
     loaded: &Loaded,
+    names: &Names,
 ) -> Result<Status, Failure> {
-    let topology = tree::topology(&mut forest, &loaded.policy)?;
+    let topology = tree::topology(&mut forest, &loaded.policy, names)?;
     let ids: Vec<GroupId> = topology.watched().map(|(_, group)| group.id).collect();
     let mut sampler = Sampler::new(forest.files_mut(), PSI_INTERVAL);
     sampler.hold(&mut forest, &topology);
@@ -68,6 +69,7 @@ fn views<T: TreeFiles>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::Named;
     use crate::host::{FakeClock, FakeTree, HostFile, Limits};
     use crate::model::{Limit, Policy, Role};
 
@@ -109,15 +111,21 @@ mod tests {
             );
         };
         let forest = Forest::new(tree.clone(), Limits::default());
-        let status = sample(forest, &clock, later, &loaded()).unwrap();
+        let redis = Named {
+            name: "redis".to_owned(),
+            ..Named::default()
+        };
+        let names = Names::from([(ID.to_owned(), redis)]);
+        let status = sample(forest, &clock, later, &loaded(), &names).unwrap();
         assert_eq!(status.header.source, "direct sample");
         let [container, service] = &status.containers[..] else {
             panic!("{status:#?}");
         };
         assert_eq!(
-            (container.runtime.as_str(), container.cpu),
-            ("docker", Some(0.5))
+            (container.name.as_str(), container.cpu),
+            ("redis", Some(0.5))
         );
+        assert_eq!(container.runtime, "docker");
         assert_eq!(
             (container.pids, container.pids_max),
             (Some(3), Some(Limit::At(100)))
@@ -142,7 +150,14 @@ mod tests {
         }
         let forest = Forest::new(tree.clone(), Limits::default());
         let vanish = |_| tree.remove(&paths[0]);
-        let status = sample(forest, &FakeClock::default(), vanish, &loaded()).unwrap();
+        let status = sample(
+            forest,
+            &FakeClock::default(),
+            vanish,
+            &loaded(),
+            &Names::new(),
+        )
+        .unwrap();
         assert!(status.containers.iter().any(|view| view.path == paths[1]));
     }
 }

@@ -3,6 +3,7 @@
 use super::exit::{Exit, Failure};
 use super::term::{Screen, print, print_json};
 use super::{PolicyArgs, tree};
+use crate::agent::Names;
 use crate::host::{Capabilities, Place, Survey, Trigger, psi_interval};
 use crate::kernel::controllers::Controller;
 use crate::model::{Absent, Bytes, Limit};
@@ -28,7 +29,7 @@ pub(super) fn doctor(args: &PolicyArgs, json: bool) -> Result<Exit, Failure> {
     let (loaded, _) = args.at_any_rate();
     // A tree that cannot be opened is a finding of the survey's own.
     let places = tree::open(&survey)
-        .and_then(|mut forest| tree::topology(&mut forest, &loaded.policy))
+        .and_then(|mut forest| tree::topology(&mut forest, &loaded.policy, &Names::new()))
         .map(|topology| survey.places(&topology))
         .unwrap_or_default();
     let checks = judge(&survey, &places);

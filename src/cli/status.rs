@@ -4,13 +4,13 @@
     reason = "a direct sample waits half a second between its two readings"
 )]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::exit::{Exit, Failure};
 use super::term::{Screen, complain, print, print_json};
 use super::{PolicyArgs, direct, tree};
-use crate::agent::{Answer, Ask, AskError, Loaded, ask};
+use crate::agent::{Answer, Ask, AskError, Loaded, ask, ask_for_names};
 use crate::host::{HostClock, Survey};
 use crate::model::Status;
 use crate::report::status_text;
@@ -52,7 +52,9 @@ fn without_daemon(loaded: &Loaded, nobody: &AskError) -> Result<Status, Failure>
     };
     let survey = Survey::take();
     let forest = tree::open(&survey).map_err(unasked)?;
-    let mut status = direct::sample(forest, &HostClock, std::thread::sleep, loaded)?;
+    let runtimes = loaded.policy.runtime.docker.iter().map(PathBuf::from);
+    let names = ask_for_names(&runtimes.collect::<Vec<_>>());
+    let mut status = direct::sample(forest, &HostClock, std::thread::sleep, loaded, &names)?;
     status.header.degraded.push(format!(
         "{nobody}; this is one direct sample, and nobody is protected"
     ));

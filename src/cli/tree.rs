@@ -1,6 +1,7 @@
 //! The host's cgroup tree for the verbs that work without a daemon.
 
 use super::exit::{Exit, Failure};
+use crate::agent::Names;
 use crate::config::{ContainerGlobs, Protect};
 use crate::host::{Extent, Forest, Limits, LinuxTree, Rules, Survey, TreeFiles, open_tree};
 use crate::model::{Member, Mode, Policy, Topology};
@@ -15,11 +16,11 @@ pub(super) fn open(survey: &Survey) -> Result<Forest<LinuxTree>, Failure> {
     Ok(Forest::new(tree, Limits::default()))
 }
 
-/// Looks at all of it and tells containers from the rest, as this policy has it. Names are those of
-/// the cgroups: no runtime is asked.
+/// Looks at all of it and tells containers from the rest, as this policy has it.
 pub(super) fn topology<T: TreeFiles>(
     forest: &mut Forest<T>,
     policy: &Policy,
+    names: &Names,
 ) -> Result<Topology, Failure> {
     let globs = ContainerGlobs::new(policy);
     let protect = Protect::new(policy);
@@ -33,7 +34,7 @@ pub(super) fn topology<T: TreeFiles>(
     }
     Ok(forest.topology(&Rules {
         original: &|_, _| None,
-        name: &|_, _| None,
+        name: &|_, key| names.get(key).map(|named| named.name.clone()),
         is_protected: &|group| {
             let runtime = match group.member {
                 Member::Container { runtime, .. } => Some(runtime),

@@ -340,6 +340,45 @@ fn no_event_spans_two_lines_or_names_a_number_that_is_not_there() {
 }
 
 #[test]
+fn what_the_governor_cannot_do_is_the_loudest() {
+    let knob = Knob::CpuMax;
+    let cannot = EventKind::CannotAct {
+        knob,
+        why: Absent::ReadOnly,
+    };
+    assert_eq!(event_level(cannot), tracing::Level::ERROR);
+    assert_eq!(event_level(EventKind::Drift { knob }), tracing::Level::WARN);
+    assert_eq!(event_level(EventKind::Released), tracing::Level::INFO);
+}
+
+#[test]
+fn a_memory_event_tells_growth_and_what_it_was_before() {
+    let mut grown = event(EventKind::Proved(Verdict::Confirmed));
+    grown.evidence.resource = Some(Resource::Memory);
+    grown.evidence.harm_before = 0.5;
+    grown.evidence.own = (Span::ZERO, Span::from_millis(3));
+    grown.evidence.suspects = vec![
+        Contender {
+            id: GroupId(2),
+            blame: Share::new(0.5),
+            usage: f64::from(64 << 20),
+            entitlement: 0.0,
+        };
+        7
+    ];
+    let line = event_line(&grown, &topology());
+    assert!(
+        line.contains("verdict=confirmed") && line.contains("before=50.0%"),
+        "{line}"
+    );
+    assert!(
+        line.contains("own=0us..3ms") && line.contains("grows=64.0MiB/s"),
+        "{line}"
+    );
+    assert!(line.ends_with(";+2"), "{line}");
+}
+
+#[test]
 fn the_doctor_shows_findings_in_a_table_and_remedies_in_sentences() {
     let checks = Checks {
         checks: vec![
