@@ -19,6 +19,7 @@
 )]
 
 mod benign;
+mod codec;
 mod container;
 mod cpu;
 mod daemon;
@@ -56,6 +57,7 @@ fn trials() -> Vec<Trial> {
     }
     [
         smoke::trials(),
+        codec::trials(),
         cpu::trials(),
         benign::trials(),
         hostile::trials(),
