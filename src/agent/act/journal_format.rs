@@ -364,7 +364,11 @@ impl Eye<'_> {
         if len == NO_TEXT {
             return Some(None);
         }
-        KnobText::new(bytes.get(..usize::from(len))?).map(Some)
+        let bytes = bytes.get(..usize::from(len))?;
+        // No text is kept with its newline: one that has it was not written by us.
+        KnobText::new(bytes)
+            .filter(|text| text.as_bytes() == bytes)
+            .map(Some)
     }
 }
 
