@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use crate::agent::act::JournalError;
 use crate::agent::{AskError, DoorError, LoadError, SideError};
+use crate::host::map::StateFileError;
 use crate::host::{FileError, Refusal};
 
 /// How a command ended.
@@ -118,6 +120,21 @@ impl From<Refusal> for Failure {
             Exit::Host
         };
         Failure::new(exit, refusal)
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Failure {
+        let exit = match &error {
+            JournalError::File(StateFileError::InUse { .. }) => Exit::Another,
+            JournalError::File(StateFileError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                Exit::Denied
+            }
+            _ => Exit::Failed,
+        };
+        Failure::new(exit, error)
     }
 }
 

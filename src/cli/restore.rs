@@ -8,9 +8,8 @@ use super::PolicyArgs;
 use super::exit::{Exit, Failure};
 use super::term::{complain, print};
 use super::tree;
-use crate::agent::act::{BootId, JournalError, RestoreReport, restore_all};
+use crate::agent::act::{BootId, RestoreReport, restore_all};
 use crate::agent::{Answer, Ask, Restored, ask};
-use crate::host::map::StateFileError;
 use crate::host::{Survey, boot_id};
 use crate::model::RuntimePolicy;
 use crate::report::clean;
@@ -59,7 +58,7 @@ fn without_daemon(runtime: &RuntimePolicy) -> Result<Exit, Failure> {
             Failure::new(Exit::Host, "this boot's identity cannot be read from /proc")
         })?;
     let mut forest = tree::open(&Survey::take())?;
-    let report = restore_all(Path::new(&runtime.state), boot, &mut forest).map_err(failure)?;
+    let report = restore_all(Path::new(&runtime.state), boot, &mut forest)?;
     tell(&report)
 }
 
@@ -75,17 +74,4 @@ fn tell(report: &RestoreReport) -> Result<Exit, Failure> {
     } else {
         Exit::Degraded
     })
-}
-
-fn failure(error: JournalError) -> Failure {
-    let exit = match &error {
-        JournalError::File(StateFileError::InUse { .. }) => Exit::Another,
-        JournalError::File(StateFileError::Io { source, .. })
-            if source.kind() == std::io::ErrorKind::PermissionDenied =>
-        {
-            Exit::Denied
-        }
-        _ => Exit::Failed,
-    };
-    Failure::new(exit, error)
 }
