@@ -10,11 +10,12 @@
     reason = "the test reads the captured kernel files"
 )]
 
+use governor::host::{Extent, FakeClock, FakeTree, Forest, Limits, Rules, Sampler};
 use governor::kernel::{
     boot_config, controllers, cpu_max, flat, knob, meminfo, nested, pids, proc_stat, psi,
     schedstat, self_cgroup, single,
 };
-use governor::model::{Knob, Span};
+use governor::model::{GroupId, Knob, Sample, Span};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
@@ -159,6 +160,42 @@ fn arming_a_doorbell_and_listing_processes_allocates_nothing() {
         assert!(line.is_ok());
         assert_eq!(pids::parse(b"1\n22\n333\n").count(), 3);
         assert_eq!(boot_config::hz(b"CONFIG_HZ=250\n"), Ok(250));
+    });
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn a_ticks_reading_allocates_nothing_once_it_is_under_way() {
+    let tree = FakeTree::new();
+    for n in 0..10 {
+        let path = format!("/system.slice/docker-{n:064x}.scope");
+        tree.add(&path);
+        // Throttled further down, so that this is read too.
+        let inner = format!("{path}/container");
+        tree.add(&inner);
+        tree.set(&inner, "cpu.max", "20000 100000\n");
+    }
+    let mut forest = Forest::new(tree, Limits::default());
+    forest.scan(Extent::All, &|_| false).expect("a root");
+    let topology = forest.topology(&Rules {
+        original: &|_, _| None,
+        name: &|_, _| None,
+        is_protected: &|_| false,
+        own: None,
+    });
+    let mut sampler = Sampler::new(forest.files_mut(), Span::from_millis(20));
+    sampler.hold(&mut forest, &topology);
+    let ids: Vec<GroupId> = topology.watched().map(|(_, group)| group.id).collect();
+    assert_eq!(ids.len(), 10);
+    let clock = FakeClock::default();
+    let mut out = Sample::default();
+    sampler.sample(&mut forest, &clock, &ids, &mut out);
+    let allocations = allocations_of(|| {
+        for _ in 0..3 {
+            clock.advance(Span::from_millis(20));
+            sampler.sample(&mut forest, &clock, &ids, &mut out);
+            assert!(out.containers.iter().all(|one| one.memory_stall.is_ok()));
+        }
     });
     assert_eq!(allocations, 0);
 }
