@@ -25,6 +25,7 @@ mod cpu;
 mod daemon;
 mod demo;
 mod full;
+mod host;
 mod hostile;
 mod init;
 mod load;
@@ -60,6 +61,7 @@ fn trials() -> Vec<Trial> {
         codec::trials(),
         cpu::trials(),
         benign::trials(),
+        host::trials(),
         hostile::trials(),
         pids::trials(),
     ]
