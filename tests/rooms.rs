@@ -52,6 +52,9 @@ const UNSAFE: [&str; 1] = ["host/"];
 /// A file is one step of the flow and fits in the head. Its own tests, at its end, do not count.
 const LINES_MAX: usize = 450;
 
+/// A file of tests is a list of claims, which is read one by one.
+const TEST_LINES_MAX: usize = 600;
+
 /// A file of `src`: its path from there, and its text.
 struct Source {
     path: String,
@@ -201,15 +204,23 @@ fn unsafe_code_stands_in_one_file_of_host() {
     );
 }
 
+fn lines_max(path: &str) -> usize {
+    if path.contains("/tests/") || path.ends_with("/tests.rs") {
+        TEST_LINES_MAX
+    } else {
+        LINES_MAX
+    }
+}
+
 #[test]
 fn every_file_fits_in_the_head() {
     let found: Vec<String> = sources()
         .into_iter()
         .map(|source| (of_the_daemon(&source.text).lines().count(), source.path))
-        .filter(|(lines, _)| *lines > LINES_MAX)
+        .filter(|(lines, path)| *lines > lines_max(path))
         .map(|(lines, path)| format!("{path}: {lines} lines"))
         .collect();
-    assert!(found.is_empty(), "over {LINES_MAX}: {found:#?}");
+    assert!(found.is_empty(), "too long: {found:#?}");
 }
 
 #[test]
