@@ -48,7 +48,7 @@ fn codecs(criterion: &mut Criterion) {
         bench.iter(|| cpu_max::parse(black_box(&max)));
     });
     let stat = fixture("proc_stat");
-    group.bench_function("/proc/stat", |bench| {
+    group.bench_function("proc_stat", |bench| {
         bench.iter(|| proc_stat::parse(black_box(&stat)));
     });
     group.finish();
