@@ -7,7 +7,8 @@
 //!
 //! All of it is bounded, because whoever has a delegated subtree may make as many groups as he
 //! likes: so many groups in all, so many newly opened in one scan (the rest waits for the next), no
-//! path beyond [`PATH_MAX`]. Where there are too many, the host's own (root's) groups come first.
+//! path beyond [`PATH_MAX`]. The host's own (root's) groups come first, and half of the room is
+//! theirs alone.
 //! Every access fails alone: a group that vanishes takes nothing with it but its own subtree.
 
 use super::files::{Changes, Listing, Opened, TreeFiles};
@@ -40,7 +41,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             groups: 10_000,
-            opened_per_scan: 256,
+            opened_per_scan: 64,
         }
     }
 }
@@ -293,8 +294,13 @@ impl<T: TreeFiles> Forest<T> {
         {
             return Some(listed);
         }
+        // Half of the room is the host's alone: no user fills it before a container comes.
+        let most = match node.owner {
+            0 => self.limits.groups,
+            _ => self.limits.groups / 2,
+        };
         // The parent itself is out of the map while it is visited.
-        let is_full = self.nodes.len() + 1 >= self.limits.groups;
+        let is_full = self.nodes.len() + 1 >= most;
         if is_full || node.path.len() + 1 + name.len() > PATH_MAX {
             walk.scan.left_out += 1;
             return None;

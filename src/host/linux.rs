@@ -24,6 +24,9 @@ const CGROUP2_MAGIC: u64 = 0x6367_7270;
 /// Names are listed this many bytes at a time.
 const LIST_BUFFER: usize = 16 * 1024;
 
+/// The kernel gives a file's text in pieces of a page, on every machine at least this long.
+const ONE_PIECE: usize = 4096;
+
 /// A file that every cgroup has as long as it is there.
 const ALWAYS_THERE: &str = "cgroup.controllers";
 
@@ -200,9 +203,11 @@ impl TreeFiles for LinuxTree {
         let fd = file(dir, name, READ)?;
         let mut length = 0;
         while let Some(rest) = room.get_mut(length..).filter(|rest| !rest.is_empty()) {
-            match retry_on_intr(|| read(&fd, &mut *rest)).map_err(absent)? {
-                0 => break,
-                more => length += more,
+            let more = retry_on_intr(|| read(&fd, &mut *rest)).map_err(absent)?;
+            length += more;
+            // What is shorter than a page comes in one piece, and no second call has to ask.
+            if more == 0 || length < ONE_PIECE {
+                break;
             }
         }
         Ok(length)

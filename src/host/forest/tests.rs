@@ -300,6 +300,30 @@ fn too_many_groups_are_left_out_and_the_hosts_own_come_first() {
 }
 
 #[test]
+fn a_user_with_many_groups_leaves_room_for_the_containers_that_come_later() {
+    let tree = FakeTree::new();
+    tree.add("/a-user");
+    tree.set_owner("/a-user", 1000);
+    for n in 0..50 {
+        tree.add(format!("/a-user/x{n}"));
+    }
+    let limits = Limits {
+        groups: 20,
+        ..Limits::default()
+    };
+    let mut forest = Forest::new(tree.clone(), limits);
+    assert!(scan(&mut forest, Extent::All).left_out > 0);
+    for n in 0..5 {
+        tree.add(docker(n));
+    }
+    scan(&mut forest, Extent::Changed);
+    let topology = forest.topology(&plain());
+    for n in 0..5 {
+        assert!(group(&topology, &docker(n)).is_container());
+    }
+}
+
+#[test]
 fn a_scan_opens_a_bounded_number_of_groups_and_the_next_ones_do_the_rest() {
     let tree = FakeTree::new();
     for n in 0..25 {
