@@ -28,6 +28,7 @@ mod full;
 mod host;
 mod hostile;
 mod init;
+mod kills;
 mod load;
 mod pids;
 mod rig;
@@ -44,6 +45,9 @@ fn main() -> ExitCode {
     }
     if std::env::args().nth(1).is_some_and(|word| word == "demo") {
         return demo::run();
+    }
+    if std::env::args().nth(1).is_some_and(|word| word == "hammer") {
+        return kills::hammer();
     }
     let mut arguments = Arguments::from_args();
     // Tests own the CPUs while they run: two at once would measure each other.
@@ -64,6 +68,7 @@ fn trials() -> Vec<Trial> {
         host::trials(),
         hostile::trials(),
         pids::trials(),
+        kills::trials(),
     ]
     .into_iter()
     .flatten()

@@ -25,7 +25,8 @@ pub struct Actuator<H, S> {
     pub(super) tools: Option<Tools<H, S>>,
     /// Size of a page: what the kernel rounds sizes down to.
     page: Bytes,
-    /// By journal slot.
+    /// By journal slot, up to the last that is used: the journal gives the first free one, so the
+    /// few that are held are found at once. Never grows beyond the room made at the start.
     pub(super) holds: Vec<Option<Hold>>,
     /// What became of knobs as a consequence of another one's write; told by `poll`.
     pub(super) news: Vec<Outcome>,
@@ -59,19 +60,18 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         left: Vec<(SlotId, Record)>,
         writer: SlowWriter<H>,
     ) -> Actuator<H, S> {
-        let mut holds = vec![None; SLOTS];
+        let mut holds = Vec::with_capacity(SLOTS);
         for (slot, record) in left {
-            if let Some(place) = holds.get_mut(slot) {
-                *place = Some(Hold {
-                    record,
-                    aggressor: None,
-                    wish: Wish::GiveBack,
-                    wanted: record.original,
-                    under_way: None,
-                    reasserted: 0,
-                    told: None,
-                });
-            }
+            let hold = Hold {
+                record,
+                aggressor: None,
+                wish: Wish::GiveBack,
+                wanted: record.original,
+                under_way: None,
+                reasserted: 0,
+                told: None,
+            };
+            put(&mut holds, slot, hold);
         }
         Actuator {
             tools: Some(Tools { journal, writer }),
@@ -292,17 +292,16 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             lease: want.lease,
         };
         let slot = tools.journal.insert(&record).ok_or(Absent::JournalFull)?;
-        if let Some(place) = self.holds.get_mut(slot) {
-            *place = Some(Hold {
-                record,
-                aggressor: want.aggressor,
-                wish,
-                wanted: want.text,
-                under_way: None,
-                reasserted: 0,
-                told: None,
-            });
-        }
+        let hold = Hold {
+            record,
+            aggressor: want.aggressor,
+            wish,
+            wanted: want.text,
+            under_way: None,
+            reasserted: 0,
+            told: None,
+        };
+        put(&mut self.holds, slot, hold);
         Ok(slot)
     }
 
@@ -311,6 +310,9 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         let Some(hold) = self.holds.get_mut(slot).and_then(Option::take) else {
             return;
         };
+        while matches!(self.holds.last(), Some(None)) {
+            self.holds.pop();
+        }
         if let Some(tools) = &mut self.tools {
             tools.journal.remove(slot);
         }
@@ -334,5 +336,15 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
     pub(super) fn tools_and_hold(&mut self, slot: SlotId) -> Option<(&mut Tools<H, S>, &mut Hold)> {
         let hold = self.holds.get_mut(slot)?.as_mut()?;
         Some((self.tools.as_mut()?, hold))
+    }
+}
+
+/// Puts a hold at its slot.
+fn put(holds: &mut Vec<Option<Hold>>, slot: SlotId, hold: Hold) {
+    while holds.len() <= slot.min(SLOTS - 1) {
+        holds.push(None);
+    }
+    if let Some(place) = holds.get_mut(slot) {
+        *place = Some(hold);
     }
 }
