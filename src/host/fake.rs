@@ -178,6 +178,11 @@ impl FakeTree {
         }
     }
 
+    /// From now on the weight of an idle group reads 1, as since Linux 6.12, and not 0.
+    pub fn show_idle_weights_as_1(&self) {
+        self.state().idle_weight = Some("1\n");
+    }
+
     /// Nothing fails any more.
     pub fn heal(&self) {
         self.state().faults.clear();

@@ -2,7 +2,7 @@
 //!
 //! - A `cpu.max` below `cpu.max.burst` is refused: the burst is lowered first, and goes back after.
 //! - Writing `cpu.idle` 0 sets `cpu.weight` to 100: the weight is journaled before idle is set, and
-//!   put back after idle was taken away. Meanwhile the weight reads 0 and cannot be written.
+//!   put back after idle was taken away. Meanwhile the weight reads 0 or 1 and cannot be written.
 //!
 //! What is held only for another knob's sake is let go together with it.
 
@@ -123,15 +123,18 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         want: &Want,
         files: &mut impl KnobFiles<Handle = H>,
     ) -> Result<(), Absent> {
-        let found = files.read_knob(want.group, Knob::CpuWeight)?;
-        let idle = self.find(want.group, Knob::CpuIdle);
-        if let Some(idle) = idle.and_then(|slot| self.hold_at(slot)) {
-            let goes_back_to_idle = idle.record.original.as_bytes() == b"1";
-            if goes_back_to_idle || found.as_bytes() == b"0" {
-                // The weight that it has meanwhile is nobody's, or is journaled already.
-                return Ok(());
-            }
+        // Not told from the weight: that of an idle group reads 0 on 6.1, and 1 on 6.12.
+        if files.read_knob(want.group, Knob::CpuIdle)?.as_bytes() == b"1" {
+            // By us, and the weight is journaled; or before us, and there is none to be lost.
+            return Ok(());
         }
+        let idle = self.find(want.group, Knob::CpuIdle);
+        let idle = idle.and_then(|slot| self.hold_at(slot));
+        if idle.is_some_and(|hold| hold.record.original.as_bytes() == b"1") {
+            // It goes back to idle: the weight that it has meanwhile is nobody's.
+            return Ok(());
+        }
+        let found = files.read_knob(want.group, Knob::CpuWeight)?;
         if let Some(slot) = self.find(want.group, Knob::CpuWeight) {
             let Some(hold) = self.hold_at(slot) else {
                 return Ok(());
@@ -145,10 +148,6 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                 self.tell(want.group, Knob::CpuWeight, Written::Drifted);
             }
             self.let_go(slot, files);
-        }
-        if found.as_bytes() == b"0" {
-            // Idle before us: there is no weight that could be lost.
-            return Ok(());
         }
         let weight = Want {
             knob: Knob::CpuWeight,

@@ -41,8 +41,7 @@ pub enum Undone {
 #[must_use]
 pub(super) fn standing(record: &Record, now: KnobText) -> Standing {
     let same = |text: &KnobText| knob::same(record.knob, text.as_bytes(), now.as_bytes());
-    // Writing `cpu.idle` 0 makes the weight 100. (While it is 1 the weight reads 0; a weight is
-    // only asked about after our idle is back, so a 0 then is of somebody else's idle.)
+    // Writing `cpu.idle` 0 makes the weight 100.
     let by_idling =
         record.knob == Knob::CpuWeight && record.idled == Idled::ByUs && now.as_bytes() == b"100";
     if now == record.original {
@@ -100,9 +99,19 @@ pub(super) fn confirm(
     match (standing(record, now), written) {
         (Standing::Original, _) => Undone::Restored,
         (Standing::Theirs(now), _) => Undone::Drifted(now),
+        // A weight is only written after our idle is back: this idle is somebody else's, and what
+        // the weight of an idle group reads (0, or 1 since 6.12) is nobody's.
+        (Standing::Ours, Err(Absent::Refused)) if is_idle_weight(record, files) => {
+            Undone::Drifted(now)
+        }
         (Standing::Ours, Err(why)) => Undone::Failed(why),
         (Standing::Ours, Ok(())) => Undone::Failed(Absent::Refused),
     }
+}
+
+fn is_idle_weight(record: &Record, files: &mut impl KnobFiles) -> bool {
+    let mut idle = || files.read_knob(record.group, Knob::CpuIdle);
+    record.knob == Knob::CpuWeight && idle().is_ok_and(|idle| idle.as_bytes() == b"1")
 }
 
 /// A file that is gone took our limit with it.

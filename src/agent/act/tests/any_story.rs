@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::world::{PATHS, World, bytes, cpu_max, weight};
+use super::world::{Kernel, PATHS, World, bytes, cpu_max, weight};
 use crate::model::{Knob, KnobValue, Span};
 
 #[derive(Clone, Debug)]
@@ -130,8 +130,9 @@ proptest! {
     fn whatever_happens_every_knob_ends_as_it_would_be_without_us(
         story in prop::collection::vec(event(), 1..60),
         clean_end: bool,
+        kernel in prop::sample::select(vec![Kernel::V6_1, Kernel::V6_12]),
     ) {
-        let mut world = World::new();
+        let mut world = World::like(kernel);
         for event in &story {
             happen(&mut world, event);
         }

@@ -2,7 +2,9 @@
 
 use super::super::journal_format::tests::{BOOT, record};
 use super::super::{Actuator, Journal, REASSERTS, SLOTS, SlowWriter, Undone};
-use super::world::{Files, Handle, LEASE, PAGE, PATHS, World, bytes, cpu_max, hold, weight};
+use super::world::{
+    Files, Handle, Kernel, LEASE, PAGE, PATHS, World, bytes, cpu_max, hold, weight,
+};
 use crate::host::{FakeTree, KnobFiles, Operation};
 use crate::model::{Absent, Knob, KnobValue, Time, Written};
 
@@ -262,6 +264,22 @@ fn a_tightening_never_overwrites_somebody_elses_value() {
         Some("55"),
         "the new original"
     );
+}
+
+#[test]
+fn a_weight_that_only_our_waking_made_possible_goes_with_it() {
+    for kernel in [Kernel::V6_1, Kernel::V6_12] {
+        let mut world = World::like(kernel);
+        world
+            .hold(IDLE, Knob::CpuIdle, KnobValue::Idle(false))
+            .unwrap();
+        world.hold(IDLE, Knob::CpuWeight, weight(1)).unwrap();
+        world.process = None;
+        let report = world.start();
+        assert_eq!(report.failed(), 0, "{report}");
+        world.assert_as_without_us();
+        world.assert_journal_empty();
+    }
 }
 
 #[test]

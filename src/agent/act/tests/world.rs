@@ -26,6 +26,13 @@ const DISK_LEN: usize = HEADER_LEN + 20 * SLOT_LEN;
 
 pub(super) type Act = Actuator<Handle, CrashingStore>;
 
+/// What a weight reads in an idle group differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kernel {
+    V6_1,
+    V6_12,
+}
+
 /// What a killed process unwinds with.
 struct Killed;
 
@@ -195,6 +202,7 @@ impl KnobHandle for Handle {
 /// Everything that outlives the process, and the process.
 #[derive(Debug)]
 pub(super) struct World {
+    kernel: Kernel,
     pub(super) tree: FakeTree,
     /// The same without us.
     pub(super) without_us: FakeTree,
@@ -218,10 +226,16 @@ pub(super) struct Process {
 impl World {
     /// Groups with odd originals, and one with the kernel's defaults.
     pub(super) fn new() -> World {
+        World::like(Kernel::V6_1)
+    }
+
+    /// The same on a kernel of this time.
+    pub(super) fn like(kernel: Kernel) -> World {
         let fuse = Fuse(Arc::new(AtomicU32::new(Fuse::NEVER)));
         let mut world = World {
-            tree: odd_tree(),
-            without_us: odd_tree(),
+            kernel,
+            tree: odd_tree(kernel),
+            without_us: odd_tree(kernel),
             unclear: Vec::new(),
             fuse,
             disk: Disk(Arc::new(Mutex::new(vec![0; DISK_LEN]))),
@@ -372,8 +386,8 @@ impl World {
     /// A container comes (again) under this path.
     pub(super) fn appear(&mut self, path: &str) {
         if self.tree.id(path).is_none() {
-            make_odd(&self.tree, path);
-            make_odd(&self.without_us, path);
+            make_odd(&self.tree, path, self.kernel);
+            make_odd(&self.without_us, path, self.kernel);
             if let Some(process) = &mut self.process {
                 process.files.learn();
             }
@@ -448,15 +462,18 @@ fn catch_killed<T>(work: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-fn odd_tree() -> FakeTree {
+fn odd_tree(kernel: Kernel) -> FakeTree {
     let tree = FakeTree::new();
+    if kernel == Kernel::V6_12 {
+        tree.show_idle_weights_as_1();
+    }
     for path in PATHS {
-        make_odd(&tree, path);
+        make_odd(&tree, path, kernel);
     }
     tree
 }
 
-fn make_odd(tree: &FakeTree, path: &str) {
+fn make_odd(tree: &FakeTree, path: &str, kernel: Kernel) {
     tree.add(path);
     let set = |knob: Knob, text: &str| tree.set(path, knob.file(), &format!("{text}\n"));
     match path {
@@ -468,7 +485,8 @@ fn make_odd(tree: &FakeTree, path: &str) {
         }
         "/machine.slice/idle" => {
             set(Knob::CpuIdle, "1");
-            set(Knob::CpuWeight, "0");
+            let shown = if kernel == Kernel::V6_1 { "0" } else { "1" };
+            set(Knob::CpuWeight, shown);
             set(Knob::MemorySwapMax, "4096");
         }
         _ => {}
