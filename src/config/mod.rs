@@ -117,11 +117,14 @@ fn with_syntax(text: &str, values: Vec<Problem>, errors: &[toml::de::Error]) -> 
         .iter()
         .find(|(line, ..)| in_head(*line))
         .map_or(usize::MAX, |(_, at, _)| *at);
+    // Sorted by line and by place alike, so that a text of nothing but errors costs no more.
     let doubtful = |problem: &Problem| {
         let line = line_index(&starts, problem.span.start);
-        let touched =
-            |(bad, at, _): &(usize, usize, &str)| *bad == line || problem.span.contains(at);
-        problem.span.start >= doubtful_from || broken.iter().any(touched)
+        let first_inside = broken.partition_point(|(_, at, _)| *at < problem.span.start);
+        let inside = broken.get(first_inside);
+        broken.binary_search_by_key(&line, |(bad, ..)| *bad).is_ok()
+            || inside.is_some_and(|(_, at, _)| *at < problem.span.end)
+            || problem.span.start >= doubtful_from
     };
 
     let syntax = broken.iter().map(|(_, at, message)| {

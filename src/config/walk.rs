@@ -16,6 +16,9 @@ const NAME_SHOWN: usize = 60;
 /// How much of a wrong value is shown.
 const VALUE_SHOWN: usize = 60;
 
+/// From this many problems on, unknown names are not compared with the known ones.
+const SUGGESTED_MAX: usize = 500;
+
 /// What the walk has so far.
 pub(super) struct Walk<'t> {
     text: &'t str,
@@ -183,7 +186,11 @@ impl<'t> Walk<'t> {
             PROTECT => format!("`{shown}` is no key of [[protect]]"),
             _ => format!("`{shown}` is no key of [{section}]"),
         };
-        let meant = suggest::meant(section, name.get_ref());
+        // Nobody reads the thousandth suggestion, and each costs a comparison with every key.
+        let few = self.problems.len() < SUGGESTED_MAX;
+        let meant = few
+            .then(|| suggest::meant(section, name.get_ref()))
+            .flatten();
         let remedy = match &meant {
             Some(meant) => format!("did you mean {}?", meant.text),
             None => format!("known are {}", suggest::known(section)),
