@@ -3,6 +3,7 @@
 //! Each arm is one attack: at least 10 s of quiet, then 10 s of hog. Requests that were due from
 //! 1 s (light victim: 2 s) after the attack's start to its end are judged. In the governed arms the
 //! attack's phase against the victim's rhythm differs from run to run, and the worst run counts.
+//! What a hand would get that moves the lever at the attack's very start is measured once.
 //! Before each, the same attack without control in the same boot: an arm that cannot show
 //! the harm proves nothing by showing none.
 
@@ -40,6 +41,8 @@ struct Promise {
     p50: f64,
     /// Likewise; `None`: no promise.
     p99: Option<f64>,
+    /// The knob and value that a hand would choose for the hog.
+    by_hand: (&'static str, &'static str),
     /// Without control, the worst p99 must be at least this many times what it is alone.
     harm: f64,
 }
@@ -52,6 +55,7 @@ const HEAVY: Promise = Promise {
     first_write_ms: (250, 150),
     p50: 1.2,
     p99: Some(1.2),
+    by_hand: ("cpu.weight", "10"),
     harm: 10.0,
 };
 
@@ -63,12 +67,14 @@ const LIGHT: Promise = Promise {
     first_write_ms: (1_000, 1_000),
     p50: 1.1,
     p99: None,
+    by_hand: ("cpu.weight", "10"),
     harm: 1.5,
 };
 
 const LIGHT_IDLE: Promise = Promise {
     name: "light, idle",
     policy: "[cpu]\nidle = true\n",
+    by_hand: ("cpu.idle", "1"),
     p99: Some(1.2),
     ..LIGHT
 };
@@ -95,6 +101,8 @@ fn campaign(promise: &Promise) {
         "governor's CPU",
     ]);
     alone.print(promise, "alone", &alone);
+    let by_hand = attack(promise, Attack::AtPhase(0), Control::ByHand);
+    by_hand.print(promise, "by hand", &alone);
     let mut harm: f64 = 0.0;
     let mut broken = Vec::new();
     for run in 0..runs {
@@ -126,6 +134,8 @@ enum Attack {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Control {
     None,
+    /// What an all-knowing hand does: the lever is moved at the attack's start.
+    ByHand,
     Governor,
 }
 
@@ -158,6 +168,9 @@ fn attack(promise: &Promise, attack: Attack, control: Control) -> Outcome {
         Attack::AtPhase(phase_us) => {
             let start = first_due + QUIET_US + phase_us;
             sleep_until(start);
+            if control == Control::ByHand {
+                hog.write(promise.by_hand.0, promise.by_hand.1);
+            }
             (
                 start,
                 Some(Load::start(&hog, "hog cpu --threads 8 --for 10s")),
