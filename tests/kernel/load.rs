@@ -150,6 +150,14 @@ impl Window {
         self.latencies[rank.clamp(1, count) - 1]
     }
 
+    /// The requests of both windows.
+    pub(crate) fn and(mut self, other: Window) -> Window {
+        self.latencies.extend(other.latencies);
+        self.latencies.sort_unstable();
+        self.in_time += other.in_time;
+        self
+    }
+
     /// How many were due.
     pub(crate) fn due(&self) -> usize {
         self.latencies.len()
