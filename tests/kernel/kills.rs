@@ -145,7 +145,8 @@ fn hammered() {
     let originals = all_knobs(&groups);
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let mut tally = Tally::default();
-    for round in 0..kills() {
+    // These kills cost 20 ms each: ten times as many.
+    for round in 0..10 * kills() {
         let mut hammer = Hammer::start(rig.work(), &groups, dice.roll(u64::MAX));
         std::thread::sleep(Duration::from_micros(200 + dice.roll(20_000)));
         hammer.kill();
@@ -181,7 +182,8 @@ fn attacked() {
     let forever = "for 3600s";
     let _victim = Load::start(
         &groups[3],
-        &format!("victim timer --work 40ms --every 50ms --{forever}"),
+        // Less than its fair share, so that it is a victim without a history of quiet.
+        &format!("victim timer --work 15ms --every 50ms --{forever}"),
     );
     let _hogs = [0, 1]
         .map(|at: usize| Load::start(&groups[at], &format!("hog cpu --threads 8 --{forever}")));
