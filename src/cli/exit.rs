@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::agent::act::JournalError;
-use crate::agent::{AskError, DoorError, LoadError, SideError};
+use crate::agent::{AskError, DoorError, LoadError, RunError, SideError};
 use crate::host::map::StateFileError;
 use crate::host::{FileError, Refusal};
 
@@ -135,6 +135,16 @@ impl From<JournalError> for Failure {
             _ => Exit::Failed,
         };
         Failure::new(exit, error)
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Failure {
+        match error {
+            RunError::Side(error) => error.into(),
+            RunError::Journal(error) => error.into(),
+            RunError::System { .. } => Failure::new(Exit::Host, error.to_string()),
+        }
     }
 }
 

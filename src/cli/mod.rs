@@ -5,6 +5,7 @@ mod direct;
 mod doctor;
 mod exit;
 mod restore;
+mod run;
 mod status;
 mod term;
 mod tree;
@@ -28,6 +29,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Govern this host until SIGTERM, then give everything back.
+    Run {
+        #[command(flatten)]
+        policy: PolicyArgs,
+        /// Decide and tell, write nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Show the containers, what is held and why; without a daemon, from one direct sample.
     Status {
         #[command(flatten)]
@@ -99,6 +108,7 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let outcome = match cli.verb {
+        Verb::Run { policy, dry_run } => run::run(&policy, dry_run),
         Verb::Status { policy, json } => status::status(&policy, json),
         Verb::Check { file } => check::check(&policy_file(file.as_deref())),
         Verb::Doctor { policy, json } => doctor::doctor(&policy, json),

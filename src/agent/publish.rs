@@ -1,0 +1,229 @@
+//! What the loop tells of itself and of what it sees.
+
+use std::collections::HashMap;
+
+use hdrhistogram::Histogram;
+
+use super::run::Loop;
+use super::view::measured;
+use crate::host::{Clock, HostClock, Scan, Unprotected};
+use crate::model::{
+    ContainerSample, GroupId, Header, LimitView, Outcome, Pace, Sample, Span, Status, Time, Written,
+};
+
+/// Lateness is kept from a microsecond to a minute, to two digits.
+const LATEST: u64 = 60_000_000;
+
+/// The loop's own figures.
+pub(super) struct Gauges {
+    started: Time,
+    policy_since: Time,
+    ticks: u64,
+    lateness: Option<Histogram<u64>>,
+    cpu_at: (Time, Span),
+    own_cpu: Option<f64>,
+    cannot_act: u64,
+    drifts: u64,
+    scan_note: Option<String>,
+    pub(super) doorbells: u32,
+    pub(super) degraded: Vec<String>,
+    /// For rates over about a second: the last reading, and the one about a second before.
+    readings: HashMap<GroupId, (ContainerSample, ContainerSample)>,
+    cpus: u32,
+}
+
+impl Gauges {
+    pub(super) fn new(now: Time) -> Gauges {
+        Gauges {
+            started: now,
+            policy_since: now,
+            ticks: 0,
+            lateness: Histogram::new_with_bounds(1, LATEST, 2).ok(),
+            cpu_at: (now, HostClock.process_cpu()),
+            own_cpu: None,
+            cannot_act: 0,
+            drifts: 0,
+            scan_note: None,
+            doorbells: 0,
+            degraded: Vec::new(),
+            readings: HashMap::new(),
+            cpus: 1,
+        }
+    }
+
+    pub(super) fn degrade(&mut self, why: Option<Unprotected>) {
+        self.degraded.extend(why.map(|why| why.to_string()));
+    }
+
+    pub(super) fn late(&mut self, by: Span) {
+        if let Some(lateness) = &mut self.lateness {
+            lateness.saturating_record(by.0.max(1));
+        }
+    }
+
+    pub(super) const fn policy_taken(&mut self, now: Time) {
+        self.policy_since = now;
+    }
+
+    pub(super) fn scanned(&mut self, scan: &Scan) {
+        self.scan_note = (scan.left_out > 0).then(|| {
+            format!(
+                "{} cgroups are left out: there are too many, or their paths are too long",
+                scan.left_out
+            )
+        });
+    }
+
+    pub(super) fn sampled(&mut self, sample: &Sample) {
+        self.ticks += 1;
+        self.cpus = sample.host.cpus;
+        for read in &sample.containers {
+            let pair = self.readings.entry(read.id).or_insert((*read, *read));
+            if read.at.since(pair.0.at) >= Span::from_secs(1) {
+                pair.0 = pair.1;
+            }
+            pair.1 = *read;
+        }
+    }
+
+    pub(super) fn count(&mut self, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            match outcome.written {
+                Written::Failed(crate::model::Absent::Gone) => {}
+                Written::Failed(_) => self.cannot_act += 1,
+                Written::Drifted | Written::GaveUp => self.drifts += 1,
+                _ => {}
+            }
+        }
+    }
+
+    fn percentile(&self, quantile: f64) -> Option<f64> {
+        let lateness = self
+            .lateness
+            .as_ref()
+            .filter(|lateness| !lateness.is_empty())?;
+        Some(lateness.value_at_quantile(quantile) as f64 / 1e3)
+    }
+}
+
+impl Loop {
+    /// Publishes the state as it is now.
+    pub(super) fn publish(&mut self) {
+        let now = HostClock.now();
+        let cpu = HostClock.process_cpu();
+        let (at, before) = self.gauges.cpu_at;
+        if now.since(at) >= Span::from_secs(5) || self.gauges.own_cpu.is_none() {
+            self.gauges.own_cpu = Some(cpu.advance(before).over(now.since(at)));
+            self.gauges.cpu_at = (now, cpu);
+        }
+        let interval = self.interval();
+        let status = Status {
+            header: self.header(now, interval),
+            containers: self.containers(),
+            limits: self.limits(now),
+        };
+        self.side.board.publish(status);
+    }
+
+    fn header(&self, now: Time, interval: Span) -> Header {
+        let gauges = &self.gauges;
+        Header {
+            source: "daemon".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mode: self.loaded.policy.mode,
+            policy: self.loaded.name.clone(),
+            policy_age_s: now.since(gauges.policy_since).as_secs_f64(),
+            uptime_s: now.since(gauges.started).as_secs_f64(),
+            pace: match self.pace() {
+                Pace::Quiet => "quiet",
+                Pace::Alert => "alert",
+            }
+            .to_owned(),
+            interval_ms: interval.0 as f64 / 1e3,
+            doorbells: gauges.doorbells,
+            ticks: gauges.ticks,
+            own_cpu: gauges.own_cpu,
+            lateness_p50_ms: gauges.percentile(0.5),
+            lateness_p99_ms: gauges.percentile(0.99),
+            lateness_max_ms: gauges.percentile(1.0),
+            degraded: gauges
+                .degraded
+                .iter()
+                .chain(&gauges.scan_note)
+                .cloned()
+                .collect(),
+            other_managers: self
+                .survey
+                .managers
+                .iter()
+                .map(|m| m.name.to_string())
+                .collect(),
+            cannot_act: gauges.cannot_act,
+            drifts: gauges.drifts,
+            ..Header::default()
+        }
+    }
+
+    fn containers(&mut self) -> Vec<crate::model::ContainerView> {
+        let mut views = Vec::with_capacity(self.gauges.readings.len());
+        let known: Vec<GroupId> = self.tree.watched().map(|(_, group)| group.id).collect();
+        self.gauges.readings.retain(|id, _| known.contains(id));
+        for id in known {
+            let pids = self.forest.pids(id);
+            let Some((_, group)) = self.tree.find(id) else {
+                continue;
+            };
+            let Some((older, newer)) = self.gauges.readings.get(&id) else {
+                continue;
+            };
+            let mut view = measured(group, older, newer, pids, self.gauges.cpus);
+            if let Some((role, why, since)) = self.brain.role(id) {
+                view.role = role;
+                view.why = why;
+                view.since_s = Some(since.as_secs_f64());
+            }
+            views.push(view);
+        }
+        views
+    }
+
+    fn limits(&self, now: Time) -> Vec<LimitView> {
+        let name = |id: GroupId| {
+            self.tree
+                .find(id)
+                .map_or_else(|| "gone".to_owned(), |(_, group)| group.name())
+        };
+        let path = |id: GroupId| {
+            self.tree.find(id).map_or_else(String::new, |(_, g)| {
+                String::from_utf8_lossy(&g.path).into_owned()
+            })
+        };
+        let text = |text: &crate::agent::act::KnobText| {
+            String::from_utf8_lossy(text.as_bytes()).into_owned()
+        };
+        self.brain
+            .held()
+            .filter_map(|held| {
+                let (knob, _) = held.wanted;
+                let stands = self
+                    .knobs
+                    .held()
+                    .find(|s| s.group == held.lever && s.knob == knob)?;
+                Some(LimitView {
+                    container: name(held.aggressor),
+                    path: path(held.aggressor),
+                    lever: path(held.lever),
+                    victim: name(held.victim),
+                    resource: held.resource,
+                    rung: held.rung,
+                    knob: knob.file().to_owned(),
+                    original: text(stands.original),
+                    now: stands.ours.map_or_else(|| "on its way".to_owned(), text),
+                    proof: held.proof.to_owned(),
+                    age_s: held.age.as_secs_f64(),
+                    lease_s: stands.lease.since(now).as_secs_f64(),
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,244 @@
+//! Who moved together with the harm, and by what margin?
+//!
+//! Per victim, each suspect's blame is the sum of `harm × excess` over the ticks. It drains with
+//! the victim's bucket, so a burst that is over when the alarm comes is still blamed. The sum is
+//! weighted by how well the two moved together (the cosine of their two series), so a steady
+//! neighbour is told from one whose phases are the harm's.
+
+use crate::model::{Contender, GroupId, Share};
+
+/// Suspects kept per victim: the least blamed one makes room.
+const SUSPECTS: usize = 12;
+/// As many as may be held jointly: more than that is a busy host, not an aggressor.
+pub(super) const JOINT: usize = 4;
+
+/// One suspect's sums for one victim.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    id: GroupId,
+    /// Σ harm × excess.
+    product: f64,
+    /// Σ excess².
+    excess: f64,
+}
+
+/// The blame of all suspects for one victim in one resource.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    entries: [Option<Entry>; SUSPECTS],
+    /// Σ harm².
+    harm: f64,
+}
+
+/// Those to be held, the most blamed first, with the blame of all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Culprits {
+    who: [Option<GroupId>; JOINT],
+}
+
+impl Culprits {
+    /// The blamed, the most blamed first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = GroupId> + '_ {
+        self.who.iter().flatten().copied()
+    }
+}
+
+impl Ledger {
+    pub(super) const fn new() -> Ledger {
+        Ledger {
+            entries: [None; SUSPECTS],
+            harm: 0.0,
+        }
+    }
+
+    /// Adds one tick: how much harm the victim had (as a rate), and how much each suspect took
+    /// over its entitlement (in the resource's unit).
+    pub(super) fn add(&mut self, harm: f64, suspects: impl Iterator<Item = (GroupId, f64)>) {
+        self.harm += harm * harm;
+        for (id, excess) in suspects {
+            if excess <= 0.0 {
+                continue;
+            }
+            let known = self
+                .entries
+                .iter()
+                .position(|e| e.is_some_and(|e| e.id == id));
+            let Some(slot) = known.or_else(|| self.room(harm * excess)) else {
+                continue;
+            };
+            let entry = self.entries[slot].get_or_insert(Entry {
+                id,
+                product: 0.0,
+                excess: 0.0,
+            });
+            if entry.id != id {
+                *entry = Entry {
+                    id,
+                    product: 0.0,
+                    excess: 0.0,
+                };
+            }
+            entry.product += harm * excess;
+            entry.excess += excess * excess;
+        }
+    }
+
+    /// Keeps this part of everything: called with what the bucket kept.
+    pub(super) fn drain(&mut self, kept: f64) {
+        self.harm *= kept;
+        for slot in &mut self.entries {
+            if let Some(entry) = slot {
+                entry.product *= kept;
+                entry.excess *= kept;
+                if entry.product <= f64::MIN_POSITIVE && entry.excess <= f64::MIN_POSITIVE {
+                    *slot = None;
+                }
+            }
+        }
+    }
+
+    /// Each suspect's blame, the most blamed first; ties in order of identity, so that equal
+    /// inputs give equal decisions.
+    pub(super) fn ranked(&self) -> impl Iterator<Item = (GroupId, f64)> {
+        let mut scores = [(GroupId(u64::MAX), 0.0); SUSPECTS];
+        for (score, entry) in scores.iter_mut().zip(self.entries.iter().flatten()) {
+            *score = (entry.id, self.score(entry));
+        }
+        scores.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        scores.into_iter().filter(|(_, score)| *score > 0.0)
+    }
+
+    /// Those who stand out: the most blamed, joined by all within `margin` of it. `None` where
+    /// nobody is left, `Err` where so many are alike that nobody stands out.
+    pub(super) fn culprits(
+        &self,
+        margin: f64,
+        may_be_held: impl Fn(GroupId) -> bool,
+    ) -> Result<Option<Culprits>, Crowd> {
+        let mut who = [None; JOINT];
+        let mut top = 0.0;
+        for (place, (id, score)) in self.ranked().filter(|(id, _)| may_be_held(*id)).enumerate() {
+            if place == 0 {
+                top = score;
+            } else if score * margin <= top {
+                break;
+            }
+            *who.get_mut(place).ok_or(Crowd)? = Some(id);
+        }
+        Ok(who[0].map(|_| Culprits { who }))
+    }
+
+    /// The suspects as evidence; usage and entitlement are asked of the caller.
+    pub(super) fn contenders(&self, look: impl Fn(GroupId) -> (f64, f64)) -> Vec<Contender> {
+        let total: f64 = self.ranked().map(|(_, score)| score).sum();
+        self.ranked()
+            .take(JOINT + 1)
+            .map(|(id, score)| {
+                let (usage, entitlement) = look(id);
+                Contender {
+                    id,
+                    blame: Share::new(score / total),
+                    usage,
+                    entitlement,
+                }
+            })
+            .collect()
+    }
+
+    fn score(&self, entry: &Entry) -> f64 {
+        let norm = (self.harm * entry.excess).sqrt();
+        if norm > 0.0 {
+            entry.product * (entry.product / norm).min(1.0)
+        } else {
+            0.0
+        }
+    }
+
+    /// A free slot, else the least blamed one's if `product` is more.
+    fn room(&self, product: f64) -> Option<usize> {
+        if let Some(free) = self.entries.iter().position(Option::is_none) {
+            return Some(free);
+        }
+        let least = self
+            .entries
+            .iter()
+            .enumerate()
+            .filter_map(|(i, entry)| entry.as_ref().map(|entry| (i, entry.product)))
+            .min_by(|a, b| a.1.total_cmp(&b.1))?;
+        (product > least.1).then_some(least.0)
+    }
+}
+
+/// Too many are alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Crowd;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(found: Result<Option<Culprits>, Crowd>) -> Vec<u64> {
+        found
+            .unwrap()
+            .map_or(Vec::new(), |c| c.iter().map(|id| id.0).collect())
+    }
+
+    #[test]
+    fn the_one_whose_excess_moves_with_the_harm_is_blamed_not_the_steady_one() {
+        let mut ledger = Ledger::default();
+        for tick in 0..40 {
+            let on = f64::from(u8::from(tick % 4 == 0));
+            ledger.add(
+                on * 0.5,
+                [(GroupId(1), on * 0.4), (GroupId(2), 0.25)].into_iter(),
+            );
+        }
+        assert_eq!(ids(ledger.culprits(1.5, |_| true)), [1]);
+    }
+
+    #[test]
+    fn two_alike_are_held_jointly_and_five_alike_are_nobody() {
+        let mut ledger = Ledger::default();
+        ledger.add(0.5, (1..=2).map(|id| (GroupId(id), 0.4)));
+        ledger.add(0.5, [(GroupId(3), 0.05)].into_iter());
+        assert_eq!(ids(ledger.culprits(1.5, |_| true)), [1, 2]);
+        let mut crowd = Ledger::default();
+        crowd.add(0.5, (1..=5).map(|id| (GroupId(id), 0.4)));
+        assert_eq!(crowd.culprits(1.5, |_| true), Err(Crowd));
+    }
+
+    #[test]
+    fn without_excess_nobody_is_blamed() {
+        let mut ledger = Ledger::default();
+        ledger.add(0.9, [(GroupId(1), 0.0), (GroupId(2), -1.0)].into_iter());
+        assert_eq!(ledger.culprits(1.5, |_| true), Ok(None));
+    }
+
+    #[test]
+    fn one_that_may_not_be_held_does_not_shield_the_next() {
+        let mut ledger = Ledger::default();
+        ledger.add(0.5, [(GroupId(1), 0.9), (GroupId(2), 0.3)].into_iter());
+        assert_eq!(ids(ledger.culprits(1.5, |id| id != GroupId(1))), [2]);
+    }
+
+    #[test]
+    fn a_burst_that_is_over_is_still_blamed_until_the_bucket_is_empty() {
+        let mut ledger = Ledger::default();
+        ledger.add(0.5, [(GroupId(1), 0.4)].into_iter());
+        for _ in 0..10 {
+            ledger.drain(0.9);
+            ledger.add(0.0, [(GroupId(1), 0.0)].into_iter());
+        }
+        assert_eq!(ids(ledger.culprits(1.5, |_| true)), [1]);
+        ledger.drain(0.0);
+        assert_eq!(ledger.culprits(1.5, |_| true), Ok(None));
+    }
+
+    #[test]
+    fn a_flood_of_small_suspects_does_not_push_the_great_one_out() {
+        let mut ledger = Ledger::default();
+        ledger.add(0.5, [(GroupId(7), 0.4)].into_iter());
+        ledger.add(0.5, (100..200).map(|id| (GroupId(id), 0.01)));
+        assert_eq!(ledger.ranked().next().map(|(id, _)| id), Some(GroupId(7)));
+    }
+}

@@ -1,0 +1,254 @@
+//! What may each take while others want more?
+//!
+//! The weighted fair share among those that are active, raised to established demand: an equal
+//! split alone is not enough, because a newcomer with many spinners may then take a neighbour's
+//! steady 80 % down to 50 and the scheduler calls it fair. Weights are the originals, and they
+//! multiply along the path: a weight acts between siblings only.
+
+use crate::model::{Topology, Weight};
+
+/// One watched container as the shares see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    /// Its place in [`Topology::groups`].
+    pub group: usize,
+    /// Whether it uses or wants CPU now.
+    pub active: bool,
+    /// Its established demand, in CPUs.
+    pub demand: f64,
+}
+
+/// The arithmetic of shares, with its scratch space: no allocation once the tree is known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shares {
+    active: Vec<bool>,
+    siblings: Vec<f64>,
+    share: Vec<f64>,
+}
+
+impl Shares {
+    /// Each claim's entitlement in CPUs, in the order of `claims`, into `out`.
+    ///
+    /// `entitlement = max(demand, min(fair share, capacity − the others' demand))`, where demands
+    /// above the capacity are scaled down together. A claim that is not active is answered as if
+    /// it were.
+    pub(super) fn cpu(
+        &mut self,
+        tree: &Topology,
+        claims: &[Claim],
+        capacity: f64,
+        out: &mut Vec<f64>,
+    ) {
+        self.weigh(tree, claims);
+        let demanded: f64 = claims.iter().filter(|c| c.active).map(|c| c.demand).sum();
+        let scale = if demanded > capacity {
+            capacity / demanded
+        } else {
+            1.0
+        };
+        out.clear();
+        for claim in claims {
+            let own = claim.demand * scale;
+            let others = demanded * scale - if claim.active { own } else { 0.0 };
+            let fair = self.fair(tree, claim) * capacity;
+            out.push(own.max(fair.min((capacity - others).max(0.0))));
+        }
+    }
+
+    /// Sums of active weights per parent, and each active group's share of the whole.
+    fn weigh(&mut self, tree: &Topology, claims: &[Claim]) {
+        let count = tree.groups.len();
+        self.active.clear();
+        self.active.resize(count, false);
+        self.siblings.clear();
+        self.siblings.resize(count, 0.0);
+        self.share.clear();
+        self.share.resize(count, 0.0);
+        for claim in claims.iter().filter(|claim| claim.active) {
+            for at in tree.lineage(claim.group) {
+                if std::mem::replace(&mut self.active[at], true) {
+                    break;
+                }
+                if let Some(parent) = tree.groups[at].parent.filter(|&parent| parent < at) {
+                    self.siblings[parent] += weight(tree, at);
+                }
+            }
+        }
+        for at in 0..count {
+            self.share[at] = match tree.groups[at].parent.filter(|&parent| parent < at) {
+                None => 1.0,
+                Some(parent) if self.active[at] && self.siblings[parent] > 0.0 => {
+                    self.share[parent] * weight(tree, at) / self.siblings[parent]
+                }
+                Some(_) => 0.0,
+            };
+        }
+    }
+
+    /// The share of one claim; of one that is not active, as if it joined now.
+    fn fair(&self, tree: &Topology, claim: &Claim) -> f64 {
+        let Some(&share) = self.share.get(claim.group) else {
+            return 0.0;
+        };
+        if claim.active {
+            return share;
+        }
+        let mut product = 1.0;
+        for at in tree.lineage(claim.group) {
+            if self.active[at] {
+                return product * self.share[at];
+            }
+            if let Some(parent) = tree.groups[at].parent.filter(|&parent| parent < at) {
+                let own = weight(tree, at);
+                product *= own / (own + self.siblings[parent]);
+            }
+        }
+        product
+    }
+
+    /// The active weight beside `group` under its parent: what its own weight competes with.
+    pub(super) fn beside(&self, tree: &Topology, group: usize) -> f64 {
+        let Some(parent) = tree.groups.get(group).and_then(|g| g.parent) else {
+            return 0.0;
+        };
+        let own = if self.active.get(group) == Some(&true) {
+            weight(tree, group)
+        } else {
+            0.0
+        };
+        (self.siblings.get(parent).copied().unwrap_or(0.0) - own).max(0.0)
+    }
+
+    /// The share of the whole that `group`'s parent gets among the active.
+    pub(super) fn above(&self, tree: &Topology, group: usize) -> f64 {
+        let parent = tree.groups.get(group).and_then(|g| g.parent);
+        parent
+            .and_then(|parent| self.share.get(parent))
+            .copied()
+            .unwrap_or(1.0)
+    }
+}
+
+/// The weight without us; a group without the cpu controller competes as one of default weight.
+fn weight(tree: &Topology, at: usize) -> f64 {
+    f64::from(
+        tree.groups[at]
+            .knobs
+            .cpu_weight
+            .unwrap_or(Weight::DEFAULT)
+            .get(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::track::tests::{container, tree};
+    use proptest::prelude::*;
+
+    fn claim(group: usize, demand: f64) -> Claim {
+        Claim {
+            group,
+            active: true,
+            demand,
+        }
+    }
+
+    fn entitled(tree: &Topology, claims: &[Claim], capacity: f64) -> Vec<f64> {
+        let mut out = Vec::new();
+        Shares::default().cpu(tree, claims, capacity, &mut out);
+        out
+    }
+
+    #[test]
+    fn two_newcomers_share_equally() {
+        let tree = tree(&[container("/a", 100), container("/b", 100)]);
+        assert_eq!(
+            entitled(&tree, &[claim(1, 0.0), claim(2, 0.0)], 1.0),
+            [0.5, 0.5]
+        );
+    }
+
+    #[test]
+    fn an_established_demand_leaves_a_newcomer_the_rest() {
+        let tree = tree(&[container("/a", 100), container("/b", 100)]);
+        let out = entitled(&tree, &[claim(1, 0.8), claim(2, 0.0)], 1.0);
+        assert!(
+            (out[0] - 0.8).abs() < 1e-9 && (out[1] - 0.2).abs() < 1e-9,
+            "{out:?}"
+        );
+    }
+
+    #[test]
+    fn a_small_demand_still_entitles_to_the_fair_share() {
+        let tree = tree(&[container("/a", 100), container("/b", 100)]);
+        let out = entitled(&tree, &[claim(1, 0.1), claim(2, 0.0)], 1.0);
+        assert_eq!(out, [0.5, 0.5]);
+    }
+
+    #[test]
+    fn weights_multiply_along_the_path_and_the_inactive_do_not_count() {
+        let tree = tree(&[
+            container("/a", 300),
+            container("/s/b", 100),
+            container("/s/c", 100),
+            container("/d", 100),
+        ]);
+        let at = |path: &str| {
+            tree.groups
+                .iter()
+                .position(|g| g.path == path.as_bytes())
+                .unwrap()
+        };
+        let mut claims = [
+            claim(at("/a"), 0.0),
+            claim(at("/s/b"), 0.0),
+            claim(at("/s/c"), 0.0),
+            claim(at("/d"), 0.0),
+        ];
+        claims[3].active = false;
+        let out = entitled(&tree, &claims, 4.0);
+        assert!(
+            (out[0] - 3.0).abs() < 1e-9 && (out[1] - 0.5).abs() < 1e-9,
+            "{out:?}"
+        );
+        assert!(
+            (out[3] - 0.8).abs() < 1e-9,
+            "as if it joined: 4 × 100 / (100 + 300 + 100)"
+        );
+    }
+
+    #[test]
+    fn demands_above_the_capacity_are_scaled_together() {
+        let tree = tree(&[
+            container("/a", 100),
+            container("/b", 100),
+            container("/c", 100),
+        ]);
+        let out = entitled(&tree, &[claim(1, 0.9), claim(2, 0.9), claim(3, 0.0)], 1.0);
+        assert!((out[0] - 0.5).abs() < 1e-9 && out[2] < 1e-9, "{out:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn entitlements_are_never_negative_nor_above_the_capacity(
+            demands in proptest::collection::vec((0.0_f64..4.0, 1_u32..10_000, any::<bool>()), 1..20),
+            capacity in 1.0_f64..64.0,
+        ) {
+            let groups: Vec<_> = demands
+                .iter()
+                .enumerate()
+                .map(|(i, (_, weight, _))| container(&format!("/c{i}"), *weight))
+                .collect();
+            let tree = tree(&groups);
+            let claims: Vec<_> = demands
+                .iter()
+                .enumerate()
+                .map(|(i, &(demand, _, active))| Claim { group: i + 1, active, demand: demand.min(capacity) })
+                .collect();
+            for value in entitled(&tree, &claims, capacity) {
+                prop_assert!(value >= 0.0 && value <= capacity + 1e-9);
+            }
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! Did it help, shall it go on, when is it given back?
+//!
+//! ```text
+//! begin ─► Proving ──fell──► Confirmed ──harm over target──► Proving (one step tighter)
+//!             │                  │  ▲                            └─no fall─► the step is undone
+//!             │no fall           │quiet, hold over, no longer wanted
+//!             ▼                  ▼  │harm came back: strike, hold doubles
+//!         Exonerated         Releasing ──original reached──► Released
+//!         (all undone)
+//! ```
+//! *Unproven* (the suspect rested by itself) stands where Confirmed does, but never tightens.
+
+use super::ladder::{Bounds, Place};
+use crate::model::{GroupId, Policy, Resource, Span, Time, Verdict};
+
+/// How far the proof is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Proof {
+    /// The experiment runs until then.
+    Proving(Time),
+    /// Harm fell.
+    Confirmed,
+    /// It cannot be said.
+    Unproven,
+    /// On the way back; the next step is due then.
+    Releasing(Time),
+}
+
+/// One held lever.
+#[derive(Clone, Debug)]
+pub(super) struct Intervention {
+    pub resource: Resource,
+    pub lever: GroupId,
+    pub aggressor: GroupId,
+    /// The victim with the most harm when it began.
+    pub victim: GroupId,
+    pub bounds: Bounds,
+    pub place: Place,
+    /// Where the way back begins.
+    pub tightest: Place,
+    /// Where a step that brings no relief goes back to; `None`: the first step.
+    pub undo: Option<Place>,
+    pub proof: Proof,
+    /// Whether harm ever fell by it.
+    pub proved: bool,
+    /// The victim's harm before the first step, and before the latest.
+    pub harm_at_first: f64,
+    pub harm_before: f64,
+    /// The victim's cumulative harm when the latest step had settled, and when that was.
+    pub mark: Option<(Time, Span)>,
+    pub since: Time,
+    pub changed: Time,
+    pub renewed: Time,
+    /// The least time it stands.
+    pub hold: Span,
+    /// No further tightening before this.
+    pub settled: Time,
+    /// No raise before this.
+    pub no_raise: Time,
+}
+
+/// What is seen of the world by one intervention in one tick.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub now: Time,
+    /// The victim is gone.
+    pub orphaned: bool,
+    /// The victim's cumulative harm.
+    pub total: Span,
+    /// The victim's harm rate since the latest step settled, else over half a second.
+    pub harm: f64,
+    /// The victim's bucket alarms.
+    pub alarmed: bool,
+    /// What is tolerated without regard to what earlier rungs left.
+    pub tolerance: f64,
+    /// How long all buckets of the resource have been calm.
+    pub calm_for: Span,
+    /// The aggressor rests of its own accord: it neither takes nor wants.
+    pub rests: bool,
+    /// It still wants what this holds back.
+    pub wants: bool,
+    /// It gets less than it is entitled to, and waits.
+    pub starves: bool,
+    /// Another suspect took over what this one gave up.
+    pub relayed: bool,
+    pub tighter: Option<Place>,
+    pub looser: Option<Place>,
+    pub raised: Option<Place>,
+}
+
+/// What to do with an intervention.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Move {
+    Keep,
+    /// The experiment ended well, or undecided; nothing is written.
+    Judge(Verdict),
+    /// One step further, as a new experiment.
+    Tighten(Place),
+    /// The last step brought nothing: back to where it was.
+    StepBack(Place),
+    /// The first step brought nothing: everything is undone.
+    Exonerate,
+    /// One step on the way back, or a raise.
+    Loosen(Place),
+    /// Harm came back on the way back.
+    Retighten(Place),
+    /// Put the originals back.
+    Release,
+}
+
+/// After a good rung this part of the first harm may remain without a further step.
+const REMAINS: f64 = 0.2;
+
+impl Intervention {
+    /// How long an experiment takes: memory moves slower.
+    pub(super) fn verify(&self, policy: &Policy) -> Span {
+        match self.resource {
+            Resource::Cpu => policy.detect.verify,
+            Resource::Memory => policy.detect.verify.scaled(5.0),
+        }
+    }
+
+    /// Whether the latest step has settled, so that harm from here on is its result.
+    pub(super) fn settled_since(&self, policy: &Policy) -> Time {
+        self.changed + self.verify(policy).scaled(0.25)
+    }
+
+    /// What to do now.
+    pub(super) fn judge(&self, seen: &Seen, policy: &Policy) -> Move {
+        if seen.orphaned {
+            return Move::Release;
+        }
+        match self.proof {
+            Proof::Proving(ends) if seen.now < ends => Move::Keep,
+            Proof::Proving(_) => self.end_experiment(seen, policy),
+            Proof::Confirmed | Proof::Unproven => self.standing(seen, policy),
+            Proof::Releasing(_) if seen.alarmed => Move::Retighten(self.tightest),
+            Proof::Releasing(due) if seen.now < due => Move::Keep,
+            Proof::Releasing(_) => seen.looser.map_or(Move::Release, Move::Loosen),
+        }
+    }
+
+    fn end_experiment(&self, seen: &Seen, policy: &Policy) -> Move {
+        let needed = self.harm_before * (1.0 - policy.detect.relief.get());
+        if seen.rests {
+            Move::Judge(Verdict::Unproven)
+        } else if seen.harm <= needed.max(seen.tolerance * 0.5) {
+            Move::Judge(Verdict::Confirmed)
+        } else if seen.relayed {
+            Move::Judge(Verdict::Unproven)
+        } else {
+            self.undo.map_or(Move::Exonerate, Move::StepBack)
+        }
+    }
+
+    fn standing(&self, seen: &Seen, policy: &Policy) -> Move {
+        let over_target = seen.harm > self.target(seen.tolerance, policy);
+        if self.proof == Proof::Confirmed
+            && over_target
+            && seen.now >= self.settled
+            && seen.now >= self.changed + self.verify(policy)
+            && let Some(place) = seen.tighter
+            && self.may_take(place, seen)
+        {
+            return Move::Tighten(place);
+        }
+        let age = seen.now.since(self.since);
+        let calm = seen.calm_for >= policy.release.quiet && !over_target;
+        if age >= self.hold && calm && (!seen.wants || self.may_try(seen, policy)) {
+            return seen.looser.map_or(Move::Release, Move::Loosen);
+        }
+        if seen.starves
+            && seen.calm_for >= Span::from_millis(500)
+            && seen.now >= self.no_raise
+            && let Some(place) = seen.raised
+        {
+            return Move::Loosen(place);
+        }
+        Move::Keep
+    }
+
+    /// A hard rung after a work-conserving one only while at least half of the first harm is left.
+    fn may_take(&self, place: Place, seen: &Seen) -> bool {
+        !place.rung().is_hard()
+            || self.place.rung().is_hard()
+            || seen.harm > 0.5 * self.harm_at_first
+    }
+
+    /// A rung that takes away what nobody uses is tried back after the escape time, whatever the
+    /// held one wants: with a cap, wanting cannot be told from needing.
+    fn may_try(&self, seen: &Seen, policy: &Policy) -> bool {
+        let work_conserving = matches!(self.place, Place::Weight(_) | Place::Idle);
+        !work_conserving && seen.now.since(self.changed) >= policy.release.escape.max(self.hold)
+    }
+
+    /// Harm under this is good enough. The idle rung, where allowed, is asked for the last bit.
+    fn target(&self, tolerance: f64, policy: &Policy) -> f64 {
+        match self.place {
+            Place::Weight(_) if policy.cpu.idle => tolerance * 0.25,
+            _ => tolerance.max(REMAINS * self.harm_at_first),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Absent, Bytes, Knobs, Weight};
+
+    fn weight(value: u32) -> Place {
+        Place::Weight(Weight::new(value).unwrap())
+    }
+
+    fn held(proof: Proof, place: Place) -> Intervention {
+        Intervention {
+            resource: Resource::Cpu,
+            lever: GroupId(1),
+            aggressor: GroupId(1),
+            victim: GroupId(2),
+            bounds: Bounds {
+                original: Knobs::absent(Absent::NotRead),
+                cap_floor: 0.05,
+                high_floor: Bytes(0),
+                cpus: 1,
+                ram: Bytes(0),
+            },
+            place,
+            tightest: place,
+            undo: None,
+            proof,
+            proved: false,
+            harm_at_first: 0.5,
+            harm_before: 0.5,
+            mark: None,
+            since: Time(0),
+            changed: Time(0),
+            renewed: Time(0),
+            hold: Span::from_secs(2),
+            settled: Time(0),
+            no_raise: Time(0),
+        }
+    }
+
+    fn seen(now_ms: u64) -> Seen {
+        Seen {
+            now: Time(now_ms * 1_000),
+            orphaned: false,
+            total: Span::ZERO,
+            harm: 0.0,
+            alarmed: false,
+            tolerance: 0.025,
+            calm_for: Span::ZERO,
+            rests: false,
+            wants: true,
+            starves: false,
+            relayed: false,
+            tighter: Some(weight(4)),
+            looser: Some(weight(31)),
+            raised: Some(weight(13)),
+        }
+    }
+
+    const PROVING: Proof = Proof::Proving(Time(400_000));
+
+    #[test]
+    fn an_experiment_is_not_judged_before_its_time() {
+        assert_eq!(
+            held(PROVING, weight(9)).judge(&seen(399), &Policy::default()),
+            Move::Keep
+        );
+    }
+
+    #[test]
+    fn a_fall_confirms_and_no_fall_exonerates() {
+        let intervention = held(PROVING, weight(9));
+        let judge = |harm| intervention.judge(&Seen { harm, ..seen(400) }, &Policy::default());
+        assert_eq!(judge(0.1), Move::Judge(Verdict::Confirmed));
+        assert_eq!(judge(0.45), Move::Exonerate);
+    }
+
+    #[test]
+    fn one_that_rests_of_its_own_accord_proves_nothing() {
+        let resting = Seen {
+            rests: true,
+            ..seen(400)
+        };
+        let verdict = held(PROVING, weight(9)).judge(&resting, &Policy::default());
+        assert_eq!(verdict, Move::Judge(Verdict::Unproven));
+        let unproven = held(Proof::Unproven, weight(9));
+        let harmed = Seen {
+            harm: 0.5,
+            ..seen(5_000)
+        };
+        assert_eq!(unproven.judge(&harmed, &Policy::default()), Move::Keep);
+    }
+
+    #[test]
+    fn a_further_step_that_brings_nothing_is_undone_alone() {
+        let mut intervention = held(PROVING, weight(4));
+        intervention.undo = Some(weight(9));
+        let judged = intervention.judge(
+            &Seen {
+                harm: 0.5,
+                ..seen(400)
+            },
+            &Policy::default(),
+        );
+        assert_eq!(judged, Move::StepBack(weight(9)));
+    }
+
+    #[test]
+    fn a_relay_is_not_exonerated() {
+        let relayed = Seen {
+            harm: 0.5,
+            relayed: true,
+            ..seen(400)
+        };
+        let judged = held(PROVING, weight(9)).judge(&relayed, &Policy::default());
+        assert_eq!(judged, Move::Judge(Verdict::Unproven));
+    }
+
+    #[test]
+    fn what_a_good_rung_leaves_is_no_reason_to_tighten() {
+        let intervention = held(Proof::Confirmed, weight(9));
+        let judge = |harm| {
+            intervention.judge(
+                &Seen {
+                    harm,
+                    ..seen(1_000)
+                },
+                &Policy::default(),
+            )
+        };
+        assert_eq!(judge(0.08), Move::Keep);
+        assert_eq!(judge(0.2), Move::Tighten(weight(4)));
+    }
+
+    #[test]
+    fn a_weight_stands_while_the_held_one_wants_and_goes_when_it_does_not() {
+        let intervention = held(Proof::Confirmed, weight(9));
+        let calm = Seen {
+            calm_for: Span::from_secs(60),
+            ..seen(60_000)
+        };
+        assert_eq!(intervention.judge(&calm, &Policy::default()), Move::Keep);
+        let sated = Seen {
+            wants: false,
+            ..calm
+        };
+        assert_eq!(
+            intervention.judge(&sated, &Policy::default()),
+            Move::Loosen(weight(31))
+        );
+        let early = Seen {
+            now: Time(1_900_000),
+            ..sated
+        };
+        assert_eq!(intervention.judge(&early, &Policy::default()), Move::Keep);
+    }
+
+    #[test]
+    fn a_cap_is_tried_back_after_the_escape_time_whatever_the_held_one_wants() {
+        let intervention = held(Proof::Confirmed, Place::Cap(0.2));
+        let calm = Seen {
+            calm_for: Span::from_secs(60),
+            looser: Some(Place::Cap(0.3)),
+            ..seen(9_999)
+        };
+        assert_eq!(intervention.judge(&calm, &Policy::default()), Move::Keep);
+        let later = Seen {
+            now: Time(10_000_000),
+            ..calm
+        };
+        assert_eq!(
+            intervention.judge(&later, &Policy::default()),
+            Move::Loosen(Place::Cap(0.3))
+        );
+    }
+
+    #[test]
+    fn harm_on_the_way_back_goes_back_to_the_tightest() {
+        let mut intervention = held(Proof::Releasing(Time(9_000_000)), weight(54));
+        intervention.tightest = weight(9);
+        let alarmed = Seen {
+            alarmed: true,
+            ..seen(8_000)
+        };
+        assert_eq!(
+            intervention.judge(&alarmed, &Policy::default()),
+            Move::Retighten(weight(9))
+        );
+    }
+
+    #[test]
+    fn a_hard_rung_follows_a_weight_only_while_half_of_the_harm_is_left() {
+        let intervention = held(Proof::Confirmed, weight(1));
+        let harmed = Seen {
+            tighter: Some(Place::Cap(0.2)),
+            ..seen(1_000)
+        };
+        let judge = |harm| intervention.judge(&Seen { harm, ..harmed }, &Policy::default());
+        assert_eq!(judge(0.2), Move::Keep);
+        assert_eq!(judge(0.3), Move::Tighten(Place::Cap(0.2)));
+    }
+
+    #[test]
+    fn without_its_victim_it_is_released_at_once() {
+        let orphan = Seen {
+            orphaned: true,
+            ..seen(1)
+        };
+        assert_eq!(
+            held(PROVING, weight(9)).judge(&orphan, &Policy::default()),
+            Move::Release
+        );
+    }
+
+    #[test]
+    fn one_that_starves_below_its_entitlement_is_raised_when_victims_are_calm() {
+        let starving = Seen {
+            starves: true,
+            calm_for: Span::from_millis(600),
+            ..seen(1_500)
+        };
+        let judged = held(Proof::Confirmed, weight(9)).judge(&starving, &Policy::default());
+        assert_eq!(judged, Move::Loosen(weight(13)));
+    }
+}

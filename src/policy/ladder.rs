@@ -1,0 +1,368 @@
+//! Which value comes next, and which comes next on the way back?
+//!
+//! CPU: weight, then (only by policy) idle, then a cap; where no weight reaches, the cap at once.
+//! Memory: `memory.high` in steps, then the swap limit. Tightening multiplies, release adds.
+//! Nothing here goes under the policy's floors or over the original.
+
+use crate::model::{Bytes, CpuMax, Knob, KnobValue, Knobs, Limit, Policy, Rung, Span, Weight};
+
+/// A place on a ladder: a rung and how far down on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Place {
+    /// `cpu.weight` of the lever.
+    Weight(Weight),
+    /// `cpu.idle` of the lever.
+    Idle,
+    /// `cpu.max` of the aggressor, in CPUs.
+    Cap(f64),
+    /// `memory.high` of the aggressor.
+    High(Bytes),
+    /// `memory.swap.max` of the aggressor.
+    Swap(Bytes),
+}
+
+/// What bounds the ladder of one intervention.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// The lever's originals.
+    pub original: Knobs,
+    /// No cap under this many CPUs.
+    pub cap_floor: f64,
+    /// No `memory.high` under this.
+    pub high_floor: Bytes,
+    /// CPUs of the host.
+    pub cpus: u32,
+    /// RAM of the host.
+    pub ram: Bytes,
+}
+
+/// What the first CPU rung is computed from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FirstCpu {
+    /// CPUs that the held one shall keep for certain: entitlement times the policy's guarantee.
+    pub guaranteed: f64,
+    /// CPUs that it is entitled to.
+    pub entitled: f64,
+    /// CPUs that the lever and its siblings share.
+    pub shared: f64,
+    /// Active weight beside the lever.
+    pub beside: f64,
+    /// The victim's harm: a severe one skips a step.
+    pub harm: f64,
+}
+
+/// Harm above this part of the time is severe: the first step is twice as deep.
+const SEVERE: f64 = 0.25;
+/// Tightening a cap keeps this part of it, a weight half of it, `memory.high` nine tenths.
+const CAP_KEEPS: f64 = 0.7;
+const HIGH_KEEPS: f64 = 0.9;
+/// Release goes back in this many steps.
+const STEPS_BACK: f64 = 4.0;
+
+/// The first weight: it guarantees the lever `guaranteed` of the CPUs it shares with its siblings.
+pub(super) fn first_weight(first: &FirstCpu, bounds: &Bounds, policy: &Policy) -> Place {
+    let original = original_weight(bounds);
+    let part = (first.guaranteed / first.shared.max(f64::EPSILON)).clamp(0.0, 0.95);
+    let mut weight = first.beside * part / (1.0 - part);
+    if first.harm > SEVERE {
+        weight /= 2.0;
+    }
+    let weight = weight.min(f64::from(original.get()) / 2.0);
+    Place::Weight(
+        Weight::nearest(weight)
+            .max(policy.cpu.weight_floor)
+            .min(original),
+    )
+}
+
+/// The first cap, where no weight reaches: what it is entitled to.
+pub(super) fn first_cap(first: &FirstCpu, bounds: &Bounds) -> Place {
+    let most = original_cap(bounds).unwrap_or(f64::from(bounds.cpus));
+    let severe = if first.harm > SEVERE { CAP_KEEPS } else { 1.0 };
+    Place::Cap((first.entitled * severe).max(bounds.cap_floor).min(most))
+}
+
+/// The first `memory.high`: a little under what it has, so that growth ends and a little comes
+/// back. Deep steps would send gigabytes to swap at once, and starve the victim by that.
+pub(super) fn first_high(current: Bytes, bounds: &Bounds) -> Place {
+    Place::High(page(current.scaled(0.95).max(bounds.high_floor)))
+}
+
+/// The next place down; `None` at the end of what the policy allows.
+pub(super) fn tighter(
+    place: Place,
+    entitled: f64,
+    swapped: Bytes,
+    bounds: &Bounds,
+    policy: &Policy,
+) -> Option<Place> {
+    let cap = || {
+        let most = original_cap(bounds).unwrap_or(f64::from(bounds.cpus));
+        policy
+            .cpu
+            .cap
+            .then(|| Place::Cap(entitled.max(bounds.cap_floor).min(most)))
+    };
+    match place {
+        Place::Weight(_) if policy.cpu.idle && bounds.original.cpu_idle == Ok(false) => {
+            Some(Place::Idle)
+        }
+        Place::Weight(weight) if weight > policy.cpu.weight_floor => Some(Place::Weight(
+            Weight::nearest(f64::from(weight.get()) / 2.0 - 0.25).max(policy.cpu.weight_floor),
+        )),
+        Place::Weight(_) | Place::Idle => cap(),
+        Place::Cap(cpus) => (cpus > bounds.cap_floor * 1.01)
+            .then(|| Place::Cap((cpus * CAP_KEEPS).max(bounds.cap_floor))),
+        Place::High(high) if high.0 > bounds.high_floor.scaled(1.01).0 => Some(Place::High(page(
+            high.scaled(HIGH_KEEPS).max(bounds.high_floor),
+        ))),
+        Place::High(_) => {
+            let limited = match bounds.original.memory_swap_max {
+                Ok(Limit::Max) => true,
+                Ok(Limit::At(limit)) => limit > swapped,
+                Err(_) => false,
+            };
+            (policy.memory.swap && limited).then_some(Place::Swap(page(swapped)))
+        }
+        Place::Swap(_) => None,
+    }
+}
+
+/// The next place on the way back; `None` when the original is reached.
+pub(super) fn looser(place: Place, tightest: Place, bounds: &Bounds) -> Option<Place> {
+    match (place, tightest) {
+        (Place::Weight(weight), Place::Weight(from)) => {
+            let original = f64::from(original_weight(bounds).get());
+            let step = ((original - f64::from(from.get())) / STEPS_BACK).max(1.0);
+            let next = f64::from(weight.get()) + step;
+            (next < original).then(|| Place::Weight(Weight::nearest(next)))
+        }
+        (Place::Cap(cpus), Place::Cap(from)) => {
+            let original = original_cap(bounds).unwrap_or(f64::from(bounds.cpus));
+            let next = cpus + ((original - from) / (2.0 * STEPS_BACK)).max(0.05);
+            (next < original).then_some(Place::Cap(next))
+        }
+        (Place::High(high), _) => {
+            let next = Bytes(high.0.saturating_add(bounds.ram.scaled(0.05).0));
+            let original = match bounds.original.memory_high {
+                Ok(Limit::At(original)) => original,
+                _ => bounds.ram,
+            };
+            (next < original).then_some(Place::High(page(next)))
+        }
+        _ => None,
+    }
+}
+
+/// Half as much again for one that starves below its entitlement, never over the original.
+pub(super) fn raised(place: Place, bounds: &Bounds) -> Option<Place> {
+    let Place::Weight(weight) = place else {
+        return None;
+    };
+    let original = original_weight(bounds);
+    let next = Weight::nearest((f64::from(weight.get()) * 1.5).ceil()).min(original);
+    (next > weight && next < original).then_some(Place::Weight(next))
+}
+
+impl Place {
+    /// The knob and the value that stand for this place.
+    pub(super) fn value(self, bounds: &Bounds, policy: &Policy) -> (Knob, KnobValue) {
+        match self {
+            Place::Weight(weight) => (Knob::CpuWeight, KnobValue::Weight(weight)),
+            Place::Idle => (Knob::CpuIdle, KnobValue::Idle(true)),
+            Place::Cap(cpus) => (Knob::CpuMax, KnobValue::CpuMax(quota(cpus, bounds, policy))),
+            Place::High(high) => (Knob::MemoryHigh, KnobValue::Bytes(Limit::At(high))),
+            Place::Swap(most) => (Knob::MemorySwapMax, KnobValue::Bytes(Limit::At(most))),
+        }
+    }
+
+    /// The rung it is on.
+    pub(super) const fn rung(self) -> Rung {
+        match self {
+            Place::Weight(_) => Rung::Weight,
+            Place::Idle => Rung::Idle,
+            Place::Cap(_) => Rung::Cap,
+            Place::High(_) => Rung::High,
+            Place::Swap(_) => Rung::Swap,
+        }
+    }
+}
+
+/// The kernel takes quotas of at least 1 ms. A period that the original limits by is kept.
+fn quota(cpus: f64, bounds: &Bounds, policy: &Policy) -> CpuMax {
+    let least = Span::from_millis(1);
+    let mut period = match bounds.original.cpu_max {
+        Ok(CpuMax {
+            quota: Limit::At(_),
+            period,
+        }) => period,
+        _ => policy.cpu.cap_period,
+    };
+    if cpus * (period.0 as f64) < least.0 as f64 {
+        period = Span((least.0 as f64 / cpus.max(0.001)).ceil() as u64).min(Span::from_secs(1));
+    }
+    CpuMax {
+        quota: Limit::At(period.scaled(cpus).max(least)),
+        period,
+    }
+}
+
+fn original_weight(bounds: &Bounds) -> Weight {
+    bounds.original.cpu_weight.unwrap_or(Weight::DEFAULT)
+}
+
+/// The original cap in CPUs, if there is one.
+fn original_cap(bounds: &Bounds) -> Option<f64> {
+    match bounds.original.cpu_max {
+        Ok(CpuMax {
+            quota: Limit::At(quota),
+            period,
+        }) => Some(quota.over(period)),
+        _ => None,
+    }
+}
+
+/// The kernel keeps whole pages; we ask for what will be read back.
+const fn page(bytes: Bytes) -> Bytes {
+    Bytes(bytes.0 & !0xFFFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Absent;
+    use proptest::prelude::*;
+
+    fn bounds(weight: u32) -> Bounds {
+        Bounds {
+            original: Knobs {
+                cpu_weight: Weight::new(weight).ok_or(Absent::Malformed),
+                cpu_idle: Ok(false),
+                cpu_max: Ok(CpuMax {
+                    quota: Limit::Max,
+                    period: Span::from_millis(100),
+                }),
+                cpu_max_burst: Ok(Span::ZERO),
+                memory_high: Ok(Limit::Max),
+                memory_max: Ok(Limit::Max),
+                memory_swap_max: Ok(Limit::Max),
+            },
+            cap_floor: 0.05,
+            high_floor: Bytes::from_mib(64),
+            cpus: 1,
+            ram: Bytes::from_mib(2_048),
+        }
+    }
+
+    const HEAVY: FirstCpu = FirstCpu {
+        guaranteed: 0.08,
+        entitled: 0.2,
+        shared: 1.0,
+        beside: 100.0,
+        harm: 0.2,
+    };
+
+    #[test]
+    fn the_first_weight_guarantees_just_the_asked_part() {
+        let place = first_weight(&HEAVY, &bounds(100), &Policy::default());
+        assert_eq!(place, Place::Weight(Weight::new(9).unwrap()));
+    }
+
+    #[test]
+    fn severe_harm_starts_twice_as_deep() {
+        let first = FirstCpu { harm: 0.5, ..HEAVY };
+        let place = first_weight(&first, &bounds(100), &Policy::default());
+        assert_eq!(place, Place::Weight(Weight::new(4).unwrap()));
+    }
+
+    #[test]
+    fn a_quota_keeps_the_period_of_the_original() {
+        let mut odd = bounds(100);
+        odd.original.cpu_max = Ok(CpuMax {
+            quota: Limit::At(Span(90_000)),
+            period: Span(70_000),
+        });
+        let (_, value) = Place::Cap(0.5).value(&odd, &Policy::default());
+        let expected = CpuMax {
+            quota: Limit::At(Span(35_000)),
+            period: Span(70_000),
+        };
+        assert_eq!(value, KnobValue::CpuMax(expected));
+    }
+
+    #[test]
+    fn a_small_quota_lengthens_the_period_because_the_kernel_wants_a_millisecond() {
+        let (_, value) = Place::Cap(0.05).value(&bounds(100), &Policy::default());
+        let expected = CpuMax {
+            quota: Limit::At(Span(1_000)),
+            period: Span(20_000),
+        };
+        assert_eq!(value, KnobValue::CpuMax(expected));
+    }
+
+    #[test]
+    fn idle_comes_only_by_policy() {
+        let weight = Place::Weight(Weight::new(9).unwrap());
+        let mut policy = Policy::default();
+        let next = |policy: &Policy| tighter(weight, 0.2, Bytes(0), &bounds(100), policy);
+        assert_eq!(next(&policy), Some(Place::Weight(Weight::new(4).unwrap())));
+        policy.cpu.idle = true;
+        assert_eq!(next(&policy), Some(Place::Idle));
+    }
+
+    proptest! {
+        #[test]
+        fn no_way_down_leads_under_a_floor_nor_over_the_original(
+            weight in 1_u32..=10_000, floor in 1_u32..200, guaranteed in 0.0_f64..4.0,
+            beside in 0.0_f64..100_000.0, harm in 0.0_f64..1.0, entitled in 0.0_f64..4.0,
+            current in 0_u64..(1 << 40), idle: bool,
+        ) {
+            let mut policy = Policy::default();
+            policy.cpu.weight_floor = Weight::new(floor).unwrap();
+            policy.cpu.idle = idle;
+            let bounds = bounds(weight);
+            let first = FirstCpu { guaranteed, entitled, shared: 1.0, beside, harm };
+            for start in [
+                first_weight(&first, &bounds, &policy),
+                first_cap(&first, &bounds),
+                first_high(Bytes(current), &bounds),
+            ] {
+                let mut place = Some(start);
+                let mut steps = 0;
+                while let Some(at) = place {
+                    match at {
+                        Place::Weight(w) => {
+                            prop_assert!(w >= policy.cpu.weight_floor.min(Weight::new(weight).unwrap()));
+                            prop_assert!(w.get() <= weight);
+                        }
+                        Place::Cap(cpus) => prop_assert!(cpus >= bounds.cap_floor && cpus <= 1.0),
+                        Place::High(high) => prop_assert!(high >= bounds.high_floor),
+                        Place::Idle | Place::Swap(_) => {}
+                    }
+                    steps += 1;
+                    prop_assert!(steps < 400, "the ladder has an end");
+                    place = tighter(at, entitled, Bytes(0), &bounds, &policy);
+                }
+            }
+        }
+
+        #[test]
+        fn every_way_back_ends_at_the_original_and_never_goes_over_it(
+            weight in 2_u32..=10_000, from in 1_u32..10_000, cap in 0.05_f64..1.0,
+            high in (64_u64 << 20)..(2_u64 << 30),
+        ) {
+            let bounds = bounds(weight);
+            let from = Weight::new(from.min(weight)).unwrap();
+            for start in [Place::Weight(from), Place::Cap(cap), Place::High(Bytes(high)), Place::Idle] {
+                let mut place = Some(start);
+                let mut steps = 0;
+                while let Some(at) = place {
+                    if let Place::Weight(w) = at { prop_assert!(w.get() <= weight); }
+                    steps += 1;
+                    prop_assert!(steps < 50);
+                    place = looser(at, start, &bounds);
+                }
+            }
+        }
+    }
+}

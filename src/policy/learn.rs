@@ -1,0 +1,103 @@
+//! What is calm for this container, and what is its established demand?
+//!
+//! Both are learned in calm only, so that an attack can neither teach that stalling is normal nor
+//! that taking everything is a habit.
+
+use crate::model::{Bytes, Span};
+
+/// The quiet stall of one container in one resource: a fraction of time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Baseline {
+    learned: Option<f64>,
+}
+
+/// How fast a baseline may move: this much a second, so that nobody can train it by short storms.
+const SLEW: f64 = 0.001;
+
+impl Baseline {
+    pub(super) const fn new() -> Baseline {
+        Baseline { learned: None }
+    }
+
+    /// What counts as calm: the learned value under the policy's cap, else the policy's default.
+    pub(super) fn get(&self, default: f64, most: f64) -> f64 {
+        self.learned.unwrap_or(default).min(most)
+    }
+
+    /// Moves towards what was seen in calm over `passed`.
+    pub(super) fn learn(&mut self, seen: f64, passed: Span, default: f64, most: f64) {
+        let now = self.learned.unwrap_or(default);
+        let reach = SLEW * passed.as_secs_f64();
+        self.learned = Some((now + (seen - now).clamp(-reach, reach)).clamp(0.0, most));
+    }
+}
+
+/// What a container has shown to need, in calm: CPUs.
+///
+/// Credit is given only for windows in which the host had idle CPU left and the container did not
+/// stall: then its usage was its demand. It decays only while unused.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Demand {
+    cpus: f64,
+}
+
+/// Unused credit halves in this time.
+const HALF_LIFE: Span = Span::from_secs(600);
+
+impl Demand {
+    /// In CPUs; zero where nothing is established.
+    pub(super) const fn get(&self) -> f64 {
+        self.cpus
+    }
+
+    /// Takes a calm window's usage; `most` is what the policy lets one container claim.
+    pub(super) fn learn(&mut self, usage: f64, passed: Span, most: f64) {
+        let halvings = passed.as_secs_f64() / HALF_LIFE.as_secs_f64();
+        self.cpus = usage
+            .max(self.cpus * 0.5_f64.powf(halvings))
+            .clamp(0.0, most);
+    }
+}
+
+/// The level of memory that a container has held in calm for about ten seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Level {
+    held: Bytes,
+}
+
+impl Level {
+    pub(super) const fn get(&self) -> Bytes {
+        self.held
+    }
+
+    /// Takes the least size of the last ten calm seconds; what is not used any more is given up.
+    pub(super) fn learn(&mut self, least: Bytes) {
+        self.held = least;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_baseline_moves_slowly_and_never_over_the_cap() {
+        let mut baseline = Baseline::default();
+        assert_eq!(baseline.get(0.005, 0.05), 0.005);
+        baseline.learn(1.0, Span::from_secs(1), 0.005, 0.05);
+        assert!((baseline.get(0.005, 0.05) - 0.006).abs() < 1e-9);
+        baseline.learn(1.0, Span::from_secs(1_000), 0.005, 0.05);
+        assert_eq!(baseline.get(0.005, 0.05), 0.05);
+    }
+
+    #[test]
+    fn demand_rises_at_once_decays_by_half_in_ten_minutes_and_is_capped() {
+        let mut demand = Demand::default();
+        demand.learn(0.8, Span::from_secs(2), 0.9);
+        assert_eq!(demand.get(), 0.8);
+        demand.learn(0.0, Span::from_secs(600), 0.9);
+        assert!((demand.get() - 0.4).abs() < 1e-9);
+        demand.learn(2.0, Span::from_secs(2), 0.9);
+        assert_eq!(demand.get(), 0.9);
+    }
+}

@@ -1,0 +1,242 @@
+//! How fast did a counter move? A ring of samples per span, constant work a sample.
+//!
+//! Each ring keeps points at least a tenth of its span apart, so that twelve of them reach back
+//! over the whole span whatever the tick is. A rate is the difference of the newest point and the
+//! youngest one that is at least a span old; while history is shorter, of the oldest there is.
+
+use crate::model::{Span, Time};
+
+/// The spans that are kept at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// Since the sample before: whatever the tick was.
+    Tick,
+    /// About 100 ms.
+    Moment,
+    /// About 500 ms.
+    Half,
+    /// About 2 s.
+    Two,
+    /// About 10 s.
+    Ten,
+}
+
+const SPANS: [Span; 4] = [
+    Span::from_millis(100),
+    Span::from_millis(500),
+    Span::from_secs(2),
+    Span::from_secs(10),
+];
+const POINTS: usize = 12;
+
+/// A value and when it was read.
+#[derive(Clone, Copy, Debug)]
+struct Point<P> {
+    at: Time,
+    value: P,
+}
+
+#[derive(Clone, Debug)]
+struct Ring<P> {
+    points: [Option<Point<P>>; POINTS],
+    next: usize,
+}
+
+/// The recent past of one value, over several spans at once.
+#[derive(Clone, Debug)]
+pub(super) struct Windows<P> {
+    rings: [Ring<P>; SPANS.len()],
+    previous: Option<Point<P>>,
+    newest: Option<Point<P>>,
+}
+
+/// How a value changed over a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Change<P> {
+    /// The time between the two readings; never zero.
+    pub over: Span,
+    /// The older value.
+    pub from: P,
+    /// The newest value.
+    pub to: P,
+}
+
+impl<P: Copy> Ring<P> {
+    const fn new() -> Ring<P> {
+        Ring {
+            points: [None; POINTS],
+            next: 0,
+        }
+    }
+
+    fn push(&mut self, point: Point<P>, span: Span) {
+        let before = (self.next + POINTS - 1) % POINTS;
+        if let Some(last) = self.points[before]
+            && point.at.since(last.at).0 < span.0 / 10
+        {
+            return;
+        }
+        self.points[self.next] = Some(point);
+        self.next = (self.next + 1) % POINTS;
+    }
+
+    /// Oldest first.
+    fn iter(&self) -> impl Iterator<Item = &Point<P>> {
+        (0..POINTS).filter_map(|i| self.points[(self.next + i) % POINTS].as_ref())
+    }
+}
+
+impl<P: Copy> Windows<P> {
+    pub(super) const fn new() -> Windows<P> {
+        Windows {
+            rings: [Ring::new(), Ring::new(), Ring::new(), Ring::new()],
+            previous: None,
+            newest: None,
+        }
+    }
+
+    /// Takes a reading. One that is not later than the newest is ignored.
+    pub(super) fn push(&mut self, at: Time, value: P) {
+        if self.newest.is_some_and(|newest| at <= newest.at) {
+            return;
+        }
+        let point = Point { at, value };
+        for (ring, span) in self.rings.iter_mut().zip(SPANS) {
+            ring.push(point, span);
+        }
+        self.previous = self.newest.replace(point);
+    }
+
+    /// The newest reading.
+    pub(super) fn newest(&self) -> Option<P> {
+        self.newest.map(|point| point.value)
+    }
+
+    /// When the newest reading was taken.
+    pub(super) fn at(&self) -> Option<Time> {
+        self.newest.map(|point| point.at)
+    }
+
+    /// The change over a span; `None` before there are two readings.
+    pub(super) fn change(&self, over: Over) -> Option<Change<P>> {
+        let newest = self.newest?;
+        let from = match over {
+            Over::Tick => self.previous?,
+            Over::Moment => self.reach(0, newest.at)?,
+            Over::Half => self.reach(1, newest.at)?,
+            Over::Two => self.reach(2, newest.at)?,
+            Over::Ten => self.reach(3, newest.at)?,
+        };
+        let over = newest.at.since(from.at);
+        (over > Span::ZERO).then_some(Change {
+            over,
+            from: from.value,
+            to: newest.value,
+        })
+    }
+
+    /// Like [`change`](Self::change), but only where history reaches back the whole span.
+    pub(super) fn whole(&self, over: Over) -> Option<Change<P>> {
+        let least = match over {
+            Over::Tick => Span::ZERO,
+            Over::Moment => SPANS[0],
+            Over::Half => SPANS[1],
+            Over::Two => SPANS[2],
+            Over::Ten => SPANS[3],
+        };
+        self.change(over).filter(|change| change.over >= least)
+    }
+
+    /// All values kept of the longest span, oldest first.
+    pub(super) fn long(&self) -> impl Iterator<Item = P> + '_ {
+        self.rings[SPANS.len() - 1].iter().map(|point| point.value)
+    }
+
+    fn reach(&self, ring: usize, now: Time) -> Option<Point<P>> {
+        let edge = now - SPANS[ring];
+        let ring = &self.rings[ring];
+        ring.iter()
+            .take_while(|point| point.at <= edge)
+            .last()
+            .or_else(|| ring.iter().next())
+            .copied()
+    }
+}
+
+impl Windows<Span> {
+    /// The rate of a cumulative span (stall, CPU time): time per time. Zero before two readings.
+    pub(super) fn rate(&self, over: Over) -> f64 {
+        self.change(over).map_or(0.0, |change| {
+            change.to.advance(change.from).over(change.over)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(tick_ms: u64, for_ms: u64, busy: f64) -> Windows<Span> {
+        let mut windows = Windows::new();
+        for ms in (0..=for_ms).step_by(tick_ms as usize) {
+            windows.push(Time(ms * 1_000), Span::from_millis(ms).scaled(busy));
+        }
+        windows
+    }
+
+    #[test]
+    fn a_steady_counter_has_the_same_rate_over_every_span() {
+        for tick in [20, 50, 130, 1_000] {
+            let windows = filled(tick, 20_000, 0.25);
+            for over in [Over::Tick, Over::Moment, Over::Half, Over::Two, Over::Ten] {
+                assert!(
+                    (windows.rate(over) - 0.25).abs() < 0.01,
+                    "{tick} ms, {over:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_reaches_back_its_whole_span_and_not_much_further() {
+        let windows = filled(20, 20_000, 1.0);
+        for (over, span) in [
+            (Over::Moment, 100),
+            (Over::Half, 500),
+            (Over::Two, 2_000),
+            (Over::Ten, 10_000),
+        ] {
+            let change = windows.whole(over).expect("history is long enough");
+            let ms = change.over.0 / 1_000;
+            assert!(
+                (span..=span * 12 / 10 + 20).contains(&ms),
+                "{over:?} reached {ms} ms"
+            );
+        }
+    }
+
+    #[test]
+    fn a_short_history_is_used_as_it_is_but_is_not_a_whole_span() {
+        let windows = filled(20, 200, 0.5);
+        assert!((windows.rate(Over::Ten) - 0.5).abs() < 0.01);
+        assert!(windows.whole(Over::Ten).is_none());
+        assert!(windows.whole(Over::Moment).is_some());
+    }
+
+    #[test]
+    fn one_reading_is_no_rate_and_an_older_one_is_ignored() {
+        let mut windows = Windows::new();
+        windows.push(Time(1_000), Span(5));
+        assert!(windows.change(Over::Tick).is_none());
+        windows.push(Time(900), Span(50));
+        assert_eq!(windows.newest(), Some(Span(5)));
+    }
+
+    #[test]
+    fn a_counter_that_went_back_is_no_progress() {
+        let mut windows = Windows::new();
+        windows.push(Time(0), Span(500));
+        windows.push(Time(1_000), Span(100));
+        assert_eq!(windows.rate(Over::Tick), 0.0);
+    }
+}
