@@ -149,7 +149,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() || std::env::var_os("KERNEL_LOG").is_some() {
             eprintln!("--- governor's log ---\n{}---", self.log());
         }
         let _ = self.child.kill();
