@@ -5,7 +5,7 @@
 //! a fair split with a newcomer does not leave it. Its client has a cgroup of its own above all
 //! others, so that what is measured is redis and not the client's own wait for a CPU.
 
-use crate::container::{Container, Runtime};
+use crate::container::{Container, Runtime, keep_quotas_on};
 use crate::daemon::{Daemon, governor, write_policy};
 use crate::load::{Load, Record, Window, now_us, program, sleep_until};
 use crate::rig::{Group, ROOT};
@@ -117,6 +117,7 @@ impl Stage {
         std::fs::create_dir_all(&work).unwrap();
         let share = format!("{}:/demo", work.display());
         let noisy = format!("{}:/noisy:ro", program("noisy").display());
+        keep_quotas_on();
         say("  starting two containers");
         let redis = Container::start_with(
             Runtime::Docker,

@@ -6,7 +6,7 @@
 //! the host is shared, and its noise comes in waves. Runs only with `KERNEL_RIG=full`, which
 //! `tests/kernel/campaign` sets.
 
-use crate::container::{Container, Runtime};
+use crate::container::{Container, Runtime, keep_quotas_on};
 use crate::daemon::Daemon;
 use crate::load::{Load, Window, now_us, sleep_until};
 use crate::rig::{Group, Rig};
@@ -104,6 +104,7 @@ const ATTACK_US: u64 = 10 * SECOND_US;
 const GIVEN_BACK: Duration = Duration::from_secs(60);
 
 fn heavy_case(case: &Case) {
+    keep_quotas_on();
     let rig = Rig::new("full-heavy");
     let victim = Container::start(case.victim, "victim");
     let hog = Container::start(case.hog, "hog");
@@ -229,6 +230,7 @@ const HARMED_BELOW: f64 = 0.5;
 const SAVED_FROM: f64 = 0.9;
 
 fn memory() {
+    keep_quotas_on();
     let rig = Rig::new("full-memory");
     let victim = Container::start(Runtime::Docker, "victim");
     let hog = Container::start(Runtime::Docker, "hog");
