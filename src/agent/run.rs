@@ -327,6 +327,11 @@ impl Loop {
             },
             own: self.own.as_deref(),
         });
+        // Our own group is nobody's victim: we are above the containers by other means.
+        let own = self.own.as_deref();
+        for group in &mut self.tree.groups {
+            group.protected &= Some(group.path.as_slice()) != own;
+        }
         self.watched.clear();
         let mut unnamed = false;
         for (_, group) in self.tree.watched() {

@@ -38,6 +38,11 @@ pub struct Brain {
 const RESOURCES: [Resource; 2] = [Resource::Cpu, Resource::Memory];
 /// The host has CPU to spare when this part of it was idle.
 const SPARE: f64 = 0.1;
+/// Excess begins clearly above the entitlement: usage is measured to a scheduler's tick, and one at
+/// its established demand is above it half of the time.
+const NOISE: f64 = 1.1;
+/// CPUs that nobody is blamed for.
+const LITTLE: f64 = 0.02;
 /// A lease is renewed when this part of it has passed.
 const RENEW: f64 = 1.0 / 3.0;
 
@@ -171,7 +176,7 @@ impl Brain {
         let guarantee = self.policy.cpu.guarantee.get();
         for (track, &entitled) in self.tracks.iter_mut().zip(&self.entitlements) {
             track.entitlement = entitled;
-            track.excess = track.usage(Over::Moment) - entitled;
+            track.excess = track.usage(Over::Moment) - entitled * NOISE - LITTLE;
             let part = |bytes: Bytes| bytes.0 as f64 / ram.0.max(1) as f64;
             let over = part(track.size()) - part(track.level.get()).max(1.0 / containers as f64);
             let grows = track.growth(Over::Two) > ram.0 as f64 * 0.005;
@@ -233,9 +238,14 @@ impl Brain {
     }
 
     fn feed_cpu(&mut self, at: usize) {
-        let Some((when, over, harm)) = self.tracks[at].cpu_harm(self.host.cpus) else {
+        let id = self.tracks[at].id;
+        let Some((when, over, mut harm)) = self.tracks[at].cpu_harm(self.host.cpus) else {
             return;
         };
+        if self.holds(id, Resource::Cpu) {
+            // It waits by our hand: that is answered by raising it, not by blaming its victim.
+            harm.amount = Span::ZERO;
+        }
         self.feed(at, Resource::Cpu, when, over, harm);
     }
 
@@ -768,6 +778,9 @@ impl Brain {
         };
         held.proof = Proof::Proving(now + held.verify(&self.policy));
         self.held.push(held);
+        if let Some(track) = self.track_mut(aggressor) {
+            track.strain_mut(resource).reset();
+        }
         self.write(self.held.len() - 1, place, true);
         true
     }

@@ -144,7 +144,7 @@ impl Intervention {
         let needed = self.harm_before * (1.0 - policy.detect.relief.get());
         if seen.rests {
             Move::Judge(Verdict::Unproven)
-        } else if seen.harm <= needed.max(seen.tolerance * 0.5) {
+        } else if seen.harm <= needed.max(seen.tolerance) {
             Move::Judge(Verdict::Confirmed)
         } else if seen.relayed {
             Move::Judge(Verdict::Unproven)

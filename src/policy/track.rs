@@ -99,6 +99,13 @@ impl Strain {
             .feed(harm.amount, over, tolerance, policy.detect.bucket)
     }
 
+    /// Forgets the harm that was summed so far: its sufferer is held now.
+    pub(super) fn reset(&mut self) {
+        self.bucket = Bucket::new();
+        self.ledger = Ledger::new();
+        self.began = None;
+    }
+
     /// Harm as a fraction of time.
     pub(super) fn rate(&self, over: Over) -> f64 {
         self.harm.rate(over)
