@@ -15,6 +15,7 @@ mod serve;
 mod service;
 mod side;
 mod socket;
+mod start;
 mod view;
 
 pub use ask::{ANSWER_MAX, Answer, Ask, AskError, QUESTION_MAX, Restored, ask};
@@ -23,7 +24,8 @@ pub use inbox::{Inbox, Nudge, Outbox, Reply, Request, Undelivered, inbox};
 pub use log::{Log, LogStyle, Times, start_log};
 pub use names::{Named, Names, NamesWanted, ask_for_names};
 pub use policy_file::{BUILT_IN, LoadError, Loaded, PolicyFile, SEARCH};
-pub use run::{RunError, run};
+pub use run::run;
 pub use side::{Side, SideError, SideSetup};
 pub use socket::{Allow, DoorError, Peer, owner_rule};
+pub use start::RunError;
 pub use view::measured;

@@ -3,29 +3,19 @@
 
 use std::sync::Arc;
 
-use super::act::{Actuator, BootId, Fault, Journal, JournalError, SlowWriter, restore};
 use super::inbox::Request;
 use super::pacing::Pacing;
 use super::publish::Gauges;
-use super::{Loaded, PolicyFile, Restored, Side, SideError, SideSetup};
+use super::start::{Knobs, RunError};
+use super::{Loaded, PolicyFile, Restored, Side};
 use crate::config::{ContainerGlobs, Protect};
-use crate::host::map::StateMap;
 use crate::host::{
-    Clock, Extent, Forest, HostClock, Limits, LinuxTree, RingsAt, Rules, Sampler, Survey, Wait,
-    Waiter, be_spared_by_oom, boot_id, lock_memory, own_group, psi_interval, raise_file_limit,
-    run_in_real_time,
+    Clock, Extent, Forest, HostClock, LinuxTree, Rules, Sampler, Survey, Wait, Waiter,
 };
-use crate::model::{
-    Absent, Bytes, GroupId, Member, Mode, Outcome, Pace, Sample, Share, Span, Time, Topology,
-    Written,
-};
+use crate::model::{Absent, GroupId, Member, Outcome, Pace, Sample, Span, Time, Topology, Written};
 use crate::policy::Brain;
 use crate::report::{event_level, event_line};
 
-/// Doorbells ring at this part of stalled time: well above what a calm container shows.
-const RING: f64 = 0.1;
-/// As many doorbells at most: each costs a kernel thread and its memory.
-const DOORBELLS: usize = 512;
 /// The least time between two scans of the tree: a flood of new cgroups must not eat the loop.
 const SCAN_APART: Span = Span::from_millis(200);
 /// Held knobs are looked at, leases expire, and the status is published this often.
@@ -34,27 +24,6 @@ const CHORES_APART: Span = Span::from_secs(1);
 const REFRESHED: usize = 16;
 /// How long the end waits for slow writes before it writes the originals itself.
 const END_WITHIN: Span = Span::from_secs(3);
-
-/// Why the daemon could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The side thread.
-    #[error(transparent)]
-    Side(#[from] SideError),
-    /// The journal.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// Something of the system that is needed from the start.
-    #[error("cannot {what}: {why}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// Why it failed.
-        why: Absent,
-    },
-}
-
-type Knobs = Actuator<<Forest<LinuxTree> as crate::host::KnobFiles>::Handle, StateMap>;
 
 /// Everything that the loop owns.
 pub(super) struct Loop {
@@ -68,19 +37,19 @@ pub(super) struct Loop {
     pub(super) knobs: Knobs,
     pub(super) side: Side,
     pub(super) gauges: Gauges,
-    pacing: Pacing,
-    globs: ContainerGlobs,
-    protect: Protect,
-    own: Option<Vec<u8>>,
-    watched: Vec<GroupId>,
-    matters: Vec<GroupId>,
-    ids: Vec<GroupId>,
-    sample: Sample,
-    pace: Pace,
-    names_seen: usize,
-    scan_due: Option<Time>,
-    full_scan: Time,
-    chores: Time,
+    pub(super) pacing: Pacing,
+    pub(super) globs: ContainerGlobs,
+    pub(super) protect: Protect,
+    pub(super) own: Option<Vec<u8>>,
+    pub(super) watched: Vec<GroupId>,
+    pub(super) matters: Vec<GroupId>,
+    pub(super) ids: Vec<GroupId>,
+    pub(super) sample: Sample,
+    pub(super) pace: Pace,
+    pub(super) names_seen: usize,
+    pub(super) scan_due: Option<Time>,
+    pub(super) full_scan: Time,
+    pub(super) chores: Time,
 }
 
 /// Governs until it is told to stop, then gives everything back.
@@ -110,73 +79,6 @@ pub fn run(
 }
 
 impl Loop {
-    fn start(
-        survey: Survey,
-        tree: LinuxTree,
-        file: PolicyFile,
-        loaded: Arc<Loaded>,
-    ) -> Result<Loop, RunError> {
-        let clock = HostClock;
-        let mut gauges = Gauges::new(clock.now());
-        gauges.degrade(raise_file_limit().err());
-        let rings_at = RingsAt::new(survey.trigger, Share::new(RING));
-        let (rings_at, most) = match rings_at {
-            Ok(rings_at) => (rings_at, DOORBELLS),
-            Err(why) => {
-                gauges.degraded.push(format!(
-                    "no doorbells ({why}): harm is seen at the next tick"
-                ));
-                (
-                    RingsAt {
-                        threshold: Span::from_secs(1),
-                        window: Span::from_secs(2),
-                    },
-                    0,
-                )
-            }
-        };
-        let system = |what| move |why| RunError::System { what, why };
-        let waiter = Waiter::new(&tree, rings_at, most).map_err(system("make the waiter"))?;
-        let nudger = waiter.nudger();
-        let nudge: super::Nudge = Arc::new(move || nudger.nudge());
-        // The side comes first: its folder is for everybody, the journal's file is not.
-        let side = Side::start(SideSetup::new(file, Arc::clone(&loaded), nudge))?;
-        let mut forest = Forest::new(tree, Limits::default());
-        let knobs = open_knobs(&loaded, &mut forest)?;
-        let fastest = psi_interval(survey.hz);
-        let sampler = Sampler::new(forest.files_mut(), fastest);
-        // The threads are all started: what follows is for this one, and for all memory.
-        gauges.degrade(be_spared_by_oom().err());
-        gauges.degrade(run_in_real_time().err());
-        gauges.degrade(lock_memory().err());
-        let now = clock.now();
-        Ok(Loop {
-            globs: ContainerGlobs::new(&loaded.policy),
-            protect: Protect::new(&loaded.policy),
-            brain: Brain::new(loaded.policy.clone()),
-            pacing: Pacing::new(fastest, loaded.policy.runtime.budget, now.0),
-            own: own_group().ok(),
-            loaded,
-            survey,
-            forest,
-            tree: Topology::default(),
-            sampler,
-            waiter,
-            knobs,
-            side,
-            gauges,
-            watched: Vec::new(),
-            matters: Vec::new(),
-            ids: Vec::new(),
-            sample: Sample::default(),
-            pace: Pace::Quiet,
-            names_seen: 0,
-            scan_due: None,
-            full_scan: now,
-            chores: now,
-        })
-    }
-
     fn first_look(&mut self) {
         self.scan(Extent::All);
         self.tick(false);
@@ -421,35 +323,4 @@ impl Loop {
         }
         self.side.stop();
     }
-}
-
-/// The actuator: in enforcing mode with the journal, from which what an earlier run left is given
-/// back first.
-fn open_knobs(loaded: &Loaded, forest: &mut Forest<LinuxTree>) -> Result<Knobs, RunError> {
-    let page = Bytes(rustix::param::page_size() as u64);
-    if loaded.policy.mode == Mode::DryRun {
-        return Ok(Actuator::dry_run(page));
-    }
-    let system = |what| move |why| RunError::System { what, why };
-    let boot = boot_id()
-        .and_then(|text| BootId::parse(&text).ok_or(Absent::Malformed))
-        .map_err(system("read this boot's identity"))?;
-    let state = std::path::Path::new(&loaded.policy.runtime.state);
-    let (mut journal, found) = Journal::open(state, boot)?;
-    for fault in &found.faults {
-        if !matches!(fault, Fault::NotPinned) {
-            tracing::warn!("journal: {fault}");
-        }
-    }
-    let report = restore(&mut journal, found, forest);
-    for line in report.to_string().lines() {
-        tracing::info!("an earlier run left: {line}");
-    }
-    let writer = SlowWriter::start().map_err(|error| RunError::System {
-        what: "start the slow writer",
-        why: error
-            .raw_os_error()
-            .map_or(Absent::Malformed, Absent::Errno),
-    })?;
-    Ok(Actuator::enforcing(page, journal, report.left(), writer))
 }

@@ -15,18 +15,26 @@
 //! | `ladder` | which value comes next, and which comes next on the way back? |
 //! | `intervention` | did it help, shall it go on, when is it given back? |
 //! | `track` | everything known about one container |
+//! | `feed` | what was done to whom in this tick? |
+//! | `judge` | what becomes of what is held? |
+//! | `answer` | whom does an alarm lead to, and with which first step? |
 //! | `brain` | the order of these steps |
 //! | `view` | roles and reasons for people |
 
+mod answer;
 mod blame;
 mod brain;
 mod bucket;
 mod entitle;
+mod feed;
 mod harm;
 mod intervention;
+mod judge;
 mod ladder;
 mod learn;
 mod lever;
+#[cfg(test)]
+mod stories;
 mod track;
 mod view;
 mod window;
