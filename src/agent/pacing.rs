@@ -8,6 +8,9 @@ use crate::model::{GroupId, Pace, Share, Span, Time};
 
 /// The tick of a quiet host with few containers.
 const QUIET: Span = Span::from_millis(100);
+/// The tick while what is held stands in calm. Every look takes the CPU from a victim for a moment,
+/// and CFS may give it to the held one next; new harm rings a doorbell.
+const WATCH: Span = Span::from_millis(500);
 /// The slowest tick.
 const SLOWEST: Span = Span::from_secs(1);
 /// The CPU time that a container is taken to cost before the first measurement.
@@ -43,10 +46,11 @@ impl Pacing {
     pub(super) fn interval(&self, pace: Pace, watched: usize, cost: Option<Span>) -> Span {
         match pace {
             Pace::Alert => self.fastest,
-            Pace::Quiet => {
+            Pace::Quiet | Pace::Watch => {
+                let least = if pace == Pace::Watch { WATCH } else { QUIET };
                 let all = self.cost_of(watched, cost).0 as f64;
                 let due = all / self.budget.get().max(0.001);
-                Span(due as u64).clamp(QUIET.max(self.fastest), SLOWEST)
+                Span(due as u64).clamp(least.max(self.fastest), SLOWEST)
             }
         }
     }

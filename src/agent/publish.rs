@@ -136,6 +136,7 @@ impl Loop {
             uptime_s: now.since(gauges.started).as_secs_f64(),
             pace: match self.pace() {
                 Pace::Quiet => "quiet",
+                Pace::Watch => "watch",
                 Pace::Alert => "alert",
             }
             .to_owned(),

@@ -12,7 +12,9 @@ use crate::config::{ContainerGlobs, Protect};
 use crate::host::{
     Clock, Extent, Forest, HostClock, LinuxTree, Rules, Sampler, Survey, Wait, Waiter,
 };
-use crate::model::{Absent, GroupId, Member, Outcome, Pace, Sample, Span, Time, Topology, Written};
+use crate::model::{
+    Absent, GroupId, Member, Outcome, Pace, Rung, Sample, Span, Time, Topology, Written,
+};
 use crate::policy::Brain;
 use crate::report::{event_level, event_line};
 
@@ -43,6 +45,8 @@ pub(super) struct Loop {
     pub(super) own: Option<Vec<u8>>,
     pub(super) watched: Vec<GroupId>,
     pub(super) matters: Vec<GroupId>,
+    /// Those whose doorbells are not armed.
+    pub(super) silent: Vec<GroupId>,
     pub(super) ids: Vec<GroupId>,
     pub(super) sample: Sample,
     pub(super) pace: Pace,
@@ -173,6 +177,9 @@ impl Loop {
         self.pace = step.pace;
         self.matters.clear();
         self.matters.extend_from_slice(&step.matters);
+        if !silent(&self.brain).eq(self.silent.iter().copied()) {
+            self.arm();
+        }
     }
 
     /// What has to be done now and then.
@@ -251,6 +258,24 @@ impl Loop {
         self.gauges.doorbells = armed.bells;
     }
 
+    /// Arms the doorbells of all but the silent ones.
+    fn arm(&mut self) {
+        self.silent.clear();
+        self.silent.extend(silent(&self.brain));
+        let armed = if self.silent.is_empty() {
+            self.waiter.keep_doorbells(&mut self.forest, &self.tree)
+        } else {
+            let mut others = self.tree.clone();
+            for group in &mut others.groups {
+                if self.silent.contains(&group.id) {
+                    group.member = Member::Inner;
+                }
+            }
+            self.waiter.keep_doorbells(&mut self.forest, &others)
+        };
+        self.gauges.doorbells = armed.bells;
+    }
+
     fn take_policy(&mut self, loaded: Arc<Loaded>) {
         let again = loaded.policy.containers != self.loaded.policy.containers;
         self.globs = ContainerGlobs::new(&loaded.policy);
@@ -323,4 +348,14 @@ impl Loop {
         }
         self.side.stop();
     }
+}
+
+/// Whose doorbells shall not ring: those that we hold stall by our hand, and the kernel's thread
+/// behind a bell takes the CPU from the victim again and again. On 6.1 that gives it to the held one
+/// for a tick, so the idle rung, which is asked for the last millisecond, silences its victim's too.
+fn silent(brain: &Brain) -> impl Iterator<Item = GroupId> + '_ {
+    brain.held().flat_map(|held| {
+        let victim = (held.rung == Rung::Idle).then_some(held.victim);
+        std::iter::once(held.aggressor).chain(victim)
+    })
 }

@@ -102,6 +102,7 @@ impl Loop {
             gauges,
             watched: Vec::new(),
             matters: Vec::new(),
+            silent: Vec::new(),
             ids: Vec::new(),
             sample: Sample::default(),
             pace: Pace::Quiet,

@@ -35,7 +35,9 @@ pub enum Pace {
     /// No bucket holds anything: slow sweeps, doorbells armed.
     #[default]
     Quiet,
-    /// Harm is being summed or an experiment runs: the fastest tick that PSI can bear.
+    /// What is held stands, and all is calm: every look costs the victim, so few are taken.
+    Watch,
+    /// Harm is being summed that nothing answers yet: the fastest tick that PSI can bear.
     Alert,
 }
 

@@ -34,7 +34,7 @@ pub struct Header {
     pub policy_age_s: f64,
     /// Seconds since the daemon started.
     pub uptime_s: f64,
-    /// `quiet` or `alert`.
+    /// `quiet`, `watch` or `alert`.
     pub pace: String,
     /// The tick now, in milliseconds.
     pub interval_ms: f64,

@@ -156,12 +156,21 @@ impl Brain {
     }
 
     pub(super) fn set_pace(&mut self, harmed: bool) {
-        let proving = self
-            .held
-            .iter()
-            .any(|h| !matches!(h.proof, Proof::Confirmed | Proof::Unproven));
-        self.step.pace = if harmed || proving {
+        let unanswered = self.tracks.iter().any(|track| {
+            RESOURCES.into_iter().any(|resource| {
+                !track
+                    .strain(resource)
+                    .bucket
+                    .calm(self.policy.detect.bucket)
+                    && !self.answers(track.id, resource)
+            })
+        });
+        let standing =
+            |held: &Intervention| matches!(held.proof, Proof::Confirmed | Proof::Unproven);
+        self.step.pace = if unanswered {
             Pace::Alert
+        } else if !harmed && !self.held.is_empty() && self.held.iter().all(standing) {
+            Pace::Watch
         } else {
             Pace::Quiet
         };
@@ -183,6 +192,13 @@ impl Brain {
                 self.step.matters.push(track.id);
             }
         }
+    }
+
+    /// Whether something is held for this victim.
+    fn answers(&self, victim: GroupId, resource: Resource) -> bool {
+        self.held
+            .iter()
+            .any(|held| held.victim == victim && held.resource == resource)
     }
 
     pub(super) fn set_roles(&mut self) {

@@ -134,7 +134,8 @@ impl Intervention {
             Proof::Proving(ends) if seen.now < ends => Move::Keep,
             Proof::Proving(_) => self.end_experiment(seen, policy),
             Proof::Confirmed | Proof::Unproven => self.standing(seen, policy),
-            Proof::Releasing(_) if seen.alarmed => Move::Retighten(self.tightest),
+            // One that rests has not brought the harm back: somebody else did.
+            Proof::Releasing(_) if seen.alarmed && !seen.rests => Move::Retighten(self.tightest),
             Proof::Releasing(due) if seen.now < due => Move::Keep,
             Proof::Releasing(_) => seen.looser.map_or(Move::Release, Move::Loosen),
         }
@@ -388,6 +389,14 @@ mod tests {
         assert_eq!(
             intervention.judge(&alarmed, &Policy::default()),
             Move::Retighten(weight(9))
+        );
+        let somebody_else = Seen {
+            rests: true,
+            ..alarmed
+        };
+        assert_eq!(
+            intervention.judge(&somebody_else, &Policy::default()),
+            Move::Keep
         );
     }
 

@@ -34,7 +34,7 @@ mod ladder;
 mod learn;
 mod lever;
 #[cfg(test)]
-mod stories;
+mod tests;
 mod track;
 mod view;
 mod window;

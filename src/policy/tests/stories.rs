@@ -4,13 +4,13 @@
 
 use std::collections::HashMap;
 
-use super::Brain;
-use super::track::tests::{container, service, tree};
 use crate::model::{
     Absent, Bytes, Change, ContainerSample, CpuMax, CpuUse, EventKind, GroupId, HostSample, Knob,
     KnobValue, Limit, MemoryUse, Outcome, Pace, Policy, Resource, Role, Sample, Share, Span, Stall,
     Time, Topology, Verdict, Weight, WhyNobody, Written,
 };
+use crate::policy::Brain;
+use crate::policy::track::tests::{container, service, tree};
 
 const TICK: Span = Span::from_millis(20);
 const RAM: Bytes = Bytes::from_mib(2_048);
