@@ -19,7 +19,6 @@ check: ## format, lints, documentation, dependencies: what CI checks
 test: ## all tests: here, and on real kernels 6.1 and 6.12 in the lab (short campaigns)
 	.ci/part tests cargo test --locked
 	.ci/part kernels tests/kernel/run --short
-	.ci/part full-system tests/kernel/campaign --short --kernel 6.12
 
 demo: ## the story: a hog starves a redis, and the governor ends it (under four minutes)
 	tests/demo/run

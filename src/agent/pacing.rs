@@ -10,7 +10,7 @@ use crate::model::{GroupId, Pace, Share, Span, Time};
 const QUIET: Span = Span::from_millis(100);
 /// The tick while what is held stands in calm. Every look takes the CPU from a victim for a moment,
 /// and CFS may give it to the held one next; new harm rings a doorbell.
-const WATCH: Span = Span::from_millis(500);
+const WATCH: Span = Span::from_secs(1);
 /// The slowest tick.
 const SLOWEST: Span = Span::from_secs(1);
 /// The CPU time that a container is taken to cost before the first measurement.

@@ -22,6 +22,8 @@ use crate::report::{event_level, event_line};
 const SCAN_APART: Span = Span::from_millis(200);
 /// Held knobs are looked at, leases expire, and the status is published this often.
 const CHORES_APART: Span = Span::from_secs(1);
+/// Likewise while what is held stands in calm: then they are the longest that a victim waits for us.
+const CHORES_IN_WATCH: Span = Span::from_secs(5);
 /// Groups whose knobs are read again at each round of chores.
 const REFRESHED: usize = 16;
 /// How long the end waits for slow writes before it writes the originals itself.
@@ -118,7 +120,12 @@ impl Loop {
                 self.scan(Extent::Changed);
             }
             self.tick(wakes.doorbell);
-            if now.since(self.chores) >= CHORES_APART {
+            let apart = if self.pace == Pace::Watch {
+                CHORES_IN_WATCH
+            } else {
+                CHORES_APART
+            };
+            if now.since(self.chores) >= apart {
                 self.chores(now);
                 refresh = true;
             }
