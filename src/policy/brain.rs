@@ -28,6 +28,8 @@ pub struct Brain {
     pub(super) calm_since: [Option<Time>; 2],
     /// The last answer to an alarm, so that the same "nobody" is told once.
     pub(super) told: [Option<(GroupId, WhyNobody)>; 2],
+    /// Since when there is harm that nothing answers.
+    alert_since: Option<Time>,
     pub(super) now: Time,
     pub(super) step: Step,
 }
@@ -35,6 +37,10 @@ pub struct Brain {
 pub(super) const RESOURCES: [Resource; 2] = [Resource::Cpu, Resource::Memory];
 /// The host has CPU to spare when this part of it was idle.
 pub(super) const SPARE: f64 = 0.1;
+
+/// Harm that nothing has answered for so long is looked at no faster than calm: it is nobody's doing
+/// that we could end, and would else cost the fastest tick for ever.
+const URGENT: Span = Span::from_secs(2);
 
 impl Brain {
     /// A brain that has seen nothing.
@@ -53,6 +59,7 @@ impl Brain {
             entitlements: Vec::new(),
             calm_since: [None; 2],
             told: [None; 2],
+            alert_since: None,
             now: Time(0),
             step: Step::default(),
         }
@@ -167,9 +174,14 @@ impl Brain {
         });
         let standing =
             |held: &Intervention| matches!(held.proof, Proof::Confirmed | Proof::Unproven);
-        self.step.pace = if unanswered {
+        self.alert_since = unanswered.then(|| self.alert_since.unwrap_or(self.now));
+        let urgent = self
+            .alert_since
+            .is_some_and(|since| self.now.since(since) < URGENT);
+        self.step.pace = if urgent {
             Pace::Alert
-        } else if !harmed && !self.held.is_empty() && self.held.iter().all(standing) {
+        } else if !harmed && !unanswered && !self.held.is_empty() && self.held.iter().all(standing)
+        {
             Pace::Watch
         } else {
             Pace::Quiet

@@ -371,6 +371,11 @@ fn a_protected_hog_is_never_held_and_that_is_told() {
     world.life("/hog").wants = 8.0;
     world.run(5.0);
     assert!(world.writes.is_empty());
+    assert_eq!(
+        world.pace,
+        Pace::Quiet,
+        "what cannot be ended is not looked at for ever"
+    );
     assert!(world.has_told(|kind| *kind == EventKind::Alarm));
     assert!(world.has_told(|kind| *kind == EventKind::Nobody(WhyNobody::NoExcess)));
 }
