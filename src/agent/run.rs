@@ -25,7 +25,7 @@ const CHORES_APART: Span = Span::from_secs(1);
 /// Likewise while what is held stands in calm: then they are the longest that a victim waits for us.
 const CHORES_IN_WATCH: Span = Span::from_secs(5);
 /// Groups whose knobs are read again at each round of chores.
-const REFRESHED: usize = 16;
+const REFRESHED: usize = 4;
 /// How long the end waits for slow writes before it writes the originals itself.
 const END_WITHIN: Span = Span::from_secs(3);
 
