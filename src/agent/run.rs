@@ -234,13 +234,7 @@ impl Loop {
         self.tree = self.forest.topology(&Rules {
             original: &|group, knob| knobs.original(group, knob).copied(),
             name: &|_, key| names.get(key).map(|named| named.name.clone()),
-            is_protected: &|group| {
-                let runtime = match group.member {
-                    Member::Container { runtime, .. } => Some(runtime),
-                    Member::Inner | Member::Helper { .. } | Member::Service => None,
-                };
-                protect.protects(&group.name(), &group.path, runtime)
-            },
+            is_protected: &|group| protect.covers(group),
             own: self.own.as_deref(),
         });
         // Our own group is nobody's victim: we are above the containers by other means.

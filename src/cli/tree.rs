@@ -4,7 +4,7 @@ use super::exit::{Exit, Failure};
 use crate::agent::Names;
 use crate::config::{ContainerGlobs, Protect};
 use crate::host::{Extent, Forest, Limits, LinuxTree, Rules, Survey, TreeFiles, open_tree};
-use crate::model::{Member, Mode, Policy, Topology};
+use crate::model::{Mode, Policy, Topology};
 
 /// Scans after which a tree that grows all the time is taken as it is.
 const SCANS_MAX: usize = 64;
@@ -35,13 +35,7 @@ pub(super) fn topology<T: TreeFiles>(
     Ok(forest.topology(&Rules {
         original: &|_, _| None,
         name: &|_, key| names.get(key).map(|named| named.name.clone()),
-        is_protected: &|group| {
-            let runtime = match group.member {
-                Member::Container { runtime, .. } => Some(runtime),
-                Member::Inner | Member::Helper { .. } | Member::Service => None,
-            };
-            protect.protects(&group.name(), &group.path, runtime)
-        },
+        is_protected: &|group| protect.covers(group),
         own: None,
     }))
 }

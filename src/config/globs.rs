@@ -3,7 +3,7 @@
 
 use globset::{Candidate, Glob, GlobBuilder, GlobSet};
 
-use crate::model::{Matcher, Policy, Runtime};
+use crate::model::{Group, Matcher, Member, Policy, Runtime};
 
 /// Longer than any cgroup path that is worth writing down; bounds the compiled size.
 const GLOB_MAX: usize = 512;
@@ -70,6 +70,16 @@ impl Protect {
         self.entries
             .iter()
             .any(|entry| entry.matches(&name, &path, runtime))
+    }
+
+    /// Whether this group of the tree is protected.
+    #[must_use]
+    pub fn covers(&self, group: &Group) -> bool {
+        let runtime = match group.member {
+            Member::Container { runtime, .. } => Some(runtime),
+            Member::Inner | Member::Helper { .. } | Member::Service => None,
+        };
+        self.protects(&group.name(), &group.path, runtime)
     }
 }
 
