@@ -38,9 +38,22 @@ host_apt() {
 }
 
 host_install() {
-    local missing version
+    local missing
     mapfile -t missing < <(host_missing "$1")
     [[ ${#missing[@]} -gt 0 ]] || return 0
+    host_bring "${missing[@]}"
+    # Bringing the emulator may have taken away a qemu-utils from another release: apt prefers to
+    # remove the one that is in the way. Then this release's is brought, too.
+    mapfile -t missing < <(host_missing "$1")
+    [[ ${#missing[@]} -eq 0 ]] || host_bring "${missing[@]}"
+    mapfile -t missing < <(host_missing "$1")
+    [[ ${#missing[@]} -eq 0 ]] || lab_die "installed, and still missing: ${missing[*]}: $LAB_CACHE/apt.log"
+}
+
+# Installs these packages, as root, from the machine's own apt.
+host_bring() {
+    local -a missing=("$@")
+    local version
     command -v apt-get >/dev/null || lab_die "install what brings: ${missing[*]} (Debian's names; see README.md)"
     [[ $(id -u) == 0 ]] || lab_die "as root: apt-get install ${missing[*]}"
     lab_say "installing on the host: ${missing[*]}"
