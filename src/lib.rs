@@ -9,6 +9,8 @@
 //! | [`policy`] | windows, harm, blame, ladder: `Brain::step`, pure | model |
 //! | [`config`] | TOML to a validated policy | model |
 //! | [`report`] | status and events to text and JSON | model |
+//! | [`trace`] | what went into a brain and came out, to bytes and back | model |
+//! | [`replay`] | a trace fed to the brain again | model, trace, policy, config, report |
 //! | [`host`] | the only room that touches the system | model, kernel |
 //! | [`agent`] | the loop | all above |
 //! | [`cli`] | arguments, exit codes, stdout | all above |
@@ -20,4 +22,6 @@ pub mod host;
 pub mod kernel;
 pub mod model;
 pub mod policy;
+pub mod replay;
 pub mod report;
+pub mod trace;

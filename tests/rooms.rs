@@ -11,21 +11,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("model", &[]),
     ("kernel", &["model"]),
     ("policy", &["model"]),
     ("config", &["model"]),
     ("report", &["model"]),
+    ("trace", &["model"]),
+    ("replay", &["model", "trace", "policy", "config", "report"]),
     ("host", &["model", "kernel"]),
     (
         "agent",
-        &["model", "kernel", "policy", "config", "report", "host"],
+        &[
+            "model", "kernel", "policy", "config", "report", "trace", "host",
+        ],
     ),
     (
         "cli",
         &[
-            "model", "kernel", "policy", "config", "report", "host", "agent",
+            "model", "kernel", "policy", "config", "report", "trace", "replay", "host", "agent",
         ],
     ),
 ];
@@ -40,6 +44,9 @@ const EDGES: &[&str] = &[
     "agent/ask.rs",
     "agent/board.rs",
     "agent/log.rs",
+    "agent/record/keeper.rs",
+    // Its tests wait for the keeper's thread.
+    "agent/record/tests/",
     "agent/side.rs",
     "agent/socket.rs",
     // Compiled for tests only: reads the captured files.

@@ -18,7 +18,7 @@ use governor::agent::{
     Answer, Ask, AskError, DoorError, Loaded, PolicyFile, Request, Restored, Side, SideError,
     SideSetup, ask,
 };
-use governor::model::{ContainerView, Policy, Status};
+use governor::model::{ContainerView, EventView, Explained, Explanation, Policy, Status, Who};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -51,6 +51,7 @@ impl Bench {
         let loaded = Loaded {
             policy,
             name: file.display().to_string(),
+            text: String::new(),
         };
         let rings = Arc::clone(&self.rings);
         let nudge = Arc::new(move || {
@@ -330,4 +331,164 @@ fn a_reload_hands_the_new_policy_to_the_loop_and_tells_the_difference() {
         panic!("the loop was not told");
     };
     assert_eq!(loaded.policy.detect.margin, 3.5);
+}
+
+/// Asks for an explanation, which the loop answers in this way.
+fn explained(bench: &Bench, side: &Side, name: &str, answer: Explained) -> Explained {
+    let socket = bench.socket();
+    let question = Ask::Explain {
+        container: name.to_owned(),
+    };
+    let client = std::thread::spawn(move || ask(&socket, question, PATIENCE).unwrap());
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        if let Some(Request::Explain(asked, reply)) = side.inbox.take() {
+            assert_eq!(asked, name);
+            reply.answer(answer);
+            break;
+        }
+        sleep(Duration::from_millis(1));
+    }
+    match client.join().unwrap() {
+        Answer::Explained(explained) => explained,
+        other => panic!("not an explanation: {other:?}"),
+    }
+}
+
+#[test]
+fn an_explanation_comes_from_the_loop_and_gets_the_time_of_day() {
+    let bench = Bench::new();
+    let side = bench.side();
+    let who = Who {
+        name: "redis".to_owned(),
+        path: "/system.slice/docker-aa.scope".to_owned(),
+    };
+    let one = Explained::One(Box::new(Explanation {
+        at_us: 7,
+        who: who.clone(),
+        ..Explanation::default()
+    }));
+    let Explained::One(one) = explained(&bench, &side, "redis", one) else {
+        panic!("not one");
+    };
+    assert_eq!((one.at_us, one.who.clone()), (7, who.clone()));
+    assert!(one.wall_us.is_some());
+    let several = Explained::Several(vec![who.clone(), who]);
+    assert_eq!(explained(&bench, &side, "redis", several.clone()), several);
+}
+
+#[test]
+fn a_name_that_nobody_has_gets_the_nearest_that_somebody_has() {
+    let bench = Bench::new();
+    let side = bench.side();
+    let mut status = status(1);
+    for name in ["redis-cache", "postgres", &"x".repeat(5_000)] {
+        status.containers.push(ContainerView {
+            name: name.to_owned(),
+            ..ContainerView::default()
+        });
+    }
+    side.board.publish(status);
+    let nobody = || Explained::Nobody { nearest: None };
+    for (name, meant) in [
+        ("redis-cahce", Some("redis-cache")),
+        ("post", Some("postgres")),
+        ("nginx", None),
+    ] {
+        let nearest = meant.map(str::to_owned);
+        let answer = explained(&bench, &side, name, nobody());
+        assert_eq!(answer, Explained::Nobody { nearest }, "{name}");
+    }
+}
+
+#[test]
+fn events_are_asked_for_by_their_numbers_and_another_run_begins_anew() {
+    let bench = Bench::new();
+    let side = bench.side();
+    let told = |text: &str| EventView {
+        text: text.to_owned(),
+        ..EventView::default()
+    };
+    let events = |run, after| match ask(&bench.socket(), Ask::Events { run, after }, PATIENCE) {
+        Ok(Answer::Events(events)) => events,
+        other => panic!("no events: {other:?}"),
+    };
+    assert!(events(None, 0).events.is_empty());
+    side.board.tell(vec![told("one"), told("two")]);
+    side.board.tell(vec![told("three")]);
+    let all = events(None, 0);
+    let texts: Vec<_> = all.events.iter().map(|event| event.text.as_str()).collect();
+    assert_eq!(texts, ["one", "two", "three"]);
+    let numbers = |after| -> Vec<u64> {
+        let events = events(Some(all.run), after).events;
+        events.iter().map(|event| event.seq).collect()
+    };
+    assert_eq!(numbers(1), [2, 3]);
+    assert!(numbers(3).is_empty());
+    assert_eq!(events(Some(all.run ^ 1), 3).events.len(), 3);
+}
+
+/// The lines that a program writes, one after the other; fails where the next does not come in time.
+struct Lines(std::sync::mpsc::Receiver<String>);
+
+impl Lines {
+    fn of(from: impl Read + Send + 'static) -> Lines {
+        use std::io::BufRead;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in std::io::BufReader::new(from).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Lines(receiver)
+    }
+
+    fn next(&self) -> String {
+        self.0.recv_timeout(PATIENCE).unwrap()
+    }
+}
+
+#[test]
+fn whoever_follows_sees_each_event_once_and_hears_of_another_run() {
+    use std::process::{Command, Stdio};
+    let bench = Bench::new();
+    let side = bench.side();
+    let told = |text: &str| EventView {
+        text: text.to_owned(),
+        ..EventView::default()
+    };
+    side.board.tell(vec![told("one")]);
+    let config = bench.dir.path().join("client.toml");
+    let socket = bench.socket();
+    std::fs::write(&config, format!("[runtime]\nsocket = {socket:?}\n")).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_governor"))
+        .args(["events", "-f", "--config"])
+        .arg(&config)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = Lines::of(child.stdout.take().unwrap());
+    let notes = Lines::of(child.stderr.take().unwrap());
+    assert!(lines.next().ends_with(" one"));
+    side.board.tell(vec![told("two"), told("three")]);
+    assert!(lines.next().ends_with(" two"));
+    assert!(lines.next().ends_with(" three"));
+    side.stop();
+    assert!(notes.next().contains("waiting for one"));
+    let side = bench.side();
+    side.board.tell(vec![told("four")]);
+    assert!(lines.next().ends_with(" four"));
+    assert!(notes.next().contains("started again"));
+    drop(lines);
+    side.board.tell(vec![told("five"), told("six")]);
+    // Nobody reads any more: it ends by itself.
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < PATIENCE);
+        side.board.tell(vec![told("more")]);
+        sleep(Duration::from_millis(100));
+    }
 }

@@ -1,8 +1,10 @@
 //! What can be asked of a running governor, and the asking.
 //!
 //! The protocol is one JSON line each way over the policy's Unix socket: `{"ask":"status"}` is
-//! answered by `{"status":{...}}`, and anything that goes wrong by `{"refused":"why"}`. One
-//! connection carries one question. The client here blocks, with a deadline over the whole exchange
+//! answered by `{"status":{...}}`, `{"ask":"explain","container":"redis"}` by `{"explained":{...}}`, and
+//! anything that goes wrong by `{"refused":"why"}`. One connection carries one question. Only the answer
+//! to `{"ask":"record"}` has something behind it: a trace. The client here blocks, with a deadline over
+//! the whole exchange
 //! and a bound on the answer, so that a daemon that is stuck cannot hold `governor status`.
 #![allow(
     clippy::disallowed_methods,
@@ -17,7 +19,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use serde::{Deserialize, Serialize};
 
-use crate::model::Status;
+use crate::model::{EventView, Explained, Status};
 
 /// The longest question that the daemon reads, in bytes, newline included.
 pub const QUESTION_MAX: usize = 4096;
@@ -26,7 +28,7 @@ pub const QUESTION_MAX: usize = 4096;
 pub const ANSWER_MAX: u64 = 64 << 20;
 
 /// A question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Ask {
     /// What is going on?
@@ -35,6 +37,33 @@ pub enum Ask {
     Restore,
     /// Read the policy file again.
     Reload,
+    /// Explain one container.
+    Explain {
+        /// Its name, path, runtime's id or unit.
+        container: String,
+    },
+    /// What happened?
+    Events {
+        /// The run of the daemon that `after` belongs to; of another run, all events are wanted.
+        #[serde(default)]
+        run: Option<u64>,
+        /// Only events with higher numbers.
+        #[serde(default)]
+        after: u64,
+    },
+    /// Tell all that is seen and done from now on, as a trace.
+    Record,
+}
+
+impl Ask {
+    /// Whether it only looks, and changes nothing.
+    #[must_use]
+    pub const fn only_looks(&self) -> bool {
+        match self {
+            Ask::Status | Ask::Explain { .. } | Ask::Events { .. } | Ask::Record => true,
+            Ask::Restore | Ask::Reload => false,
+        }
+    }
 }
 
 /// An answer.
@@ -47,8 +76,25 @@ pub enum Answer {
     Restored(Restored),
     /// To [`Ask::Reload`]: what changed, one line each; empty where nothing did.
     Reloaded(Vec<String>),
+    /// To [`Ask::Explain`].
+    Explained(Explained),
+    /// To [`Ask::Events`].
+    Events(Events),
+    /// To [`Ask::Record`]: the bytes of a trace follow until either side ends it.
+    Recording,
     /// To anything: why not.
     Refused(String),
+}
+
+/// The events that a daemon still knows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Events {
+    /// The run of the daemon that numbered them.
+    pub run: u64,
+    /// The events, oldest first. Their numbers have no gaps; where the first is not the one after that
+    /// which was asked for, those between are lost.
+    pub events: Vec<EventView>,
 }
 
 /// What became of everything that was held.
@@ -63,6 +109,21 @@ pub struct Restored {
     pub gone: u32,
     /// Knobs that could not be put back, and why, one line each.
     pub failed: Vec<String>,
+}
+
+impl Restored {
+    /// Tells it in the log.
+    pub(super) fn log(&self) {
+        tracing::info!(
+            restored = self.restored,
+            left_to_others = self.drifted,
+            gone = self.gone,
+            "given back"
+        );
+        for failure in &self.failed {
+            tracing::error!("NOT given back: {failure}; run `governor restore`");
+        }
+    }
 }
 
 /// Why there is no answer.
@@ -104,6 +165,30 @@ impl AskError {
 /// # Errors
 /// See [`AskError`]; a refusal of the daemon is one of them.
 pub fn ask(socket: &Path, question: Ask, patience: Duration) -> Result<Answer, AskError> {
+    exchange(socket, question, patience).map(|(answer, ..)| answer)
+}
+
+/// Asks the governor to record: the connection on which the trace comes, and the part of it that came
+/// already.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_to_record(socket: &Path, patience: Duration) -> Result<(UnixStream, Vec<u8>), AskError> {
+    match exchange(socket, Ask::Record, patience)? {
+        (Answer::Recording, stream, rest) => Ok((stream, rest)),
+        (other, ..) => Err(AskError::Malformed(
+            socket.display().to_string(),
+            format!("{other:?}"),
+        )),
+    }
+}
+
+/// The answer, the connection, and what came on it behind the answer.
+fn exchange(
+    socket: &Path,
+    question: Ask,
+    patience: Duration,
+) -> Result<(Answer, UnixStream, Vec<u8>), AskError> {
     let name = || socket.display().to_string();
     let deadline = Instant::now() + patience;
     let classify = |error: std::io::Error| match error.kind() {
@@ -126,25 +211,31 @@ pub fn ask(socket: &Path, question: Ask, patience: Duration) -> Result<Answer, A
     }
     let mut text = Vec::new();
     let mut chunk = [0; 64 << 10];
-    while !text.ends_with(b"\n") {
+    let end = loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(AskError::Late(name(), patience));
         }
         stream.set_read_timeout(Some(left)).map_err(classify)?;
+        let looked = text.len();
         match stream.read(&mut chunk) {
-            Ok(0) => break,
+            Ok(0) => break text.len(),
             Ok(read) => text.extend_from_slice(chunk.get(..read).unwrap_or_default()),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(classify(error)),
         }
+        let new = text.get(looked..).unwrap_or_default();
+        if let Some(at) = new.iter().position(|byte| *byte == b'\n') {
+            break looked + at + 1;
+        }
         if text.len() as u64 > ANSWER_MAX {
             return Err(AskError::Malformed(name(), "it is too long".to_owned()));
         }
-    }
+    };
+    let rest = text.split_off(end);
     match serde_json::from_slice(&text) {
         Ok(Answer::Refused(why)) => Err(AskError::Refused(why)),
-        Ok(answer) => Ok(answer),
+        Ok(answer) => Ok((answer, stream, rest)),
         Err(error) => Err(AskError::Malformed(name(), error.to_string())),
     }
 }

@@ -1,4 +1,4 @@
-//! What the control loop tells the side thread: its last status, and that it is alive.
+//! What the control loop tells the side thread: its last status, its last events, and that it is alive.
 //!
 //! The loop swaps a pointer and adds to a counter; it never waits for a reader. A reader that wants
 //! a fresher status than it finds asks for one by [`Request::Refresh`](super::Request) and looks
@@ -12,14 +12,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
-use crate::model::Status;
+use crate::host::HostClock;
+use crate::model::{EventView, Status};
+
+/// Events kept for those who ask. Older ones are let go: the numbers of the others tell that.
+const EVENTS: usize = 512;
 
 /// The notice board: written by the loop, read by the side.
 #[derive(Debug, Default)]
 pub struct Board {
+    run: u64,
     posted: ArcSwapOption<Posted>,
+    told: ArcSwap<Vec<Arc<EventView>>>,
     beats: AtomicU64,
 }
 
@@ -35,7 +41,39 @@ impl Board {
     /// An empty board.
     #[must_use]
     pub fn new() -> Board {
-        Board::default()
+        Board {
+            run: HostClock.wall_micros(),
+            ..Board::default()
+        }
+    }
+
+    /// What tells this run of the daemon from another one: the numbers of events begin anew in each.
+    #[must_use]
+    pub const fn run(&self) -> u64 {
+        self.run
+    }
+
+    /// Numbers events and publishes them. For the loop, which is the only one to call it.
+    pub fn tell(&self, events: Vec<EventView>) {
+        if events.is_empty() {
+            return;
+        }
+        let before = self.told.load();
+        let last = before.last().map_or(0, |event| event.seq);
+        let room = EVENTS.saturating_sub(events.len());
+        let kept = before.iter().skip(before.len().saturating_sub(room));
+        let numbered = events
+            .into_iter()
+            .zip(last + 1..)
+            .map(|(event, seq)| Arc::new(EventView { seq, ..event }));
+        let all: Vec<_> = kept.cloned().chain(numbered).collect();
+        self.told.store(Arc::new(all));
+    }
+
+    /// The last events, oldest first.
+    #[must_use]
+    pub fn told(&self) -> Arc<Vec<Arc<EventView>>> {
+        self.told.load_full()
     }
 
     /// Publishes a status. For the loop: at the end of a tick, at least once a second in alert and
@@ -87,6 +125,24 @@ mod tests {
         board.publish(status);
         assert_eq!(taken.status.header.ticks, 1);
         assert_eq!(board.latest().unwrap().status.header.ticks, 2);
+    }
+
+    #[test]
+    fn events_are_numbered_without_gaps_and_the_oldest_are_let_go() {
+        let board = Board::new();
+        assert!(board.told().is_empty());
+        for _ in 0..EVENTS {
+            board.tell(vec![EventView::default(); 3]);
+        }
+        let told = board.told();
+        assert_eq!(told.len(), EVENTS);
+        let last = 3 * EVENTS as u64;
+        assert_eq!(told.last().unwrap().seq, last);
+        assert!(told.windows(2).all(|two| two[0].seq + 1 == two[1].seq));
+        board.tell(Vec::new());
+        assert_eq!(board.told().last().unwrap().seq, last);
+        board.tell(vec![EventView::default(); 2 * EVENTS]);
+        assert_eq!(board.told().last().unwrap().seq, last + 2 * EVENTS as u64);
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! it is full, the loop uses `try_recv` once a tick. After each message the side rings the loop's
 //! bell, so that a quiet loop wakes. Answers come back through a [`Reply`], a cell that is written
 //! once and that the side looks at; nothing of the loop's waits for the side's scheduler or lock.
+//! That the loop is to end is no message but a mark beside them: a full inbox does not lose it.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 
 use super::ask::Restored;
 use super::policy_file::Loaded;
+use crate::model::Explained;
 
 /// How many requests can wait. Signals, reloads and restores are rare; status requests coalesce.
 const CAPACITY: usize = 32;
@@ -20,12 +22,12 @@ pub type Nudge = Arc<dyn Fn() + Send + Sync>;
 /// A message to the loop.
 #[derive(Debug)]
 pub enum Request {
-    /// Give everything back and end; the word says who asked (`SIGTERM`).
-    Stop(&'static str),
     /// A new policy, whole and valid, that differs from the one before.
     Policy(Arc<Loaded>),
     /// Give everything back that is held, answer, and go on.
     Restore(Reply<Restored>),
+    /// Explain the container that is called so, as the last step left it.
+    Explain(String, Reply<Explained>),
     /// Somebody reads the status: publish a fresh one.
     Refresh,
 }
@@ -36,12 +38,16 @@ pub struct Reply<T>(Arc<OnceLock<T>>);
 
 /// The loop's end.
 #[derive(Debug)]
-pub struct Inbox(Receiver<Request>);
+pub struct Inbox {
+    receiver: Receiver<Request>,
+    stop: Arc<OnceLock<&'static str>>,
+}
 
 /// The side's end.
 #[derive(Clone)]
 pub struct Outbox {
     sender: SyncSender<Request>,
+    stop: Arc<OnceLock<&'static str>>,
     nudge: Nudge,
 }
 
@@ -60,14 +66,26 @@ pub enum Undelivered {
 #[must_use]
 pub fn inbox(nudge: Nudge) -> (Outbox, Inbox) {
     let (sender, receiver) = sync_channel(CAPACITY);
-    (Outbox { sender, nudge }, Inbox(receiver))
+    let stop = Arc::new(OnceLock::new());
+    let outbox = Outbox {
+        sender,
+        stop: Arc::clone(&stop),
+        nudge,
+    };
+    (outbox, Inbox { receiver, stop })
 }
 
 impl Inbox {
     /// The next request, if there is one. Never waits.
     #[must_use]
     pub fn take(&self) -> Option<Request> {
-        self.0.try_recv().ok()
+        self.receiver.try_recv().ok()
+    }
+
+    /// Whether the loop is to give everything back and end, and who asked first (`SIGTERM`). Never waits.
+    #[must_use]
+    pub fn stop(&self) -> Option<&'static str> {
+        self.stop.get().copied()
     }
 }
 
@@ -83,6 +101,13 @@ impl Outbox {
         });
         (self.nudge)();
         sent
+    }
+
+    /// Asks the loop to give everything back and to end, however many requests wait; `by` says who asks.
+    pub fn stop(&self, by: &'static str) {
+        // Who asked first is told; to end once is enough.
+        let _ = self.stop.set(by);
+        (self.nudge)();
     }
 }
 
@@ -126,9 +151,25 @@ mod tests {
         assert_eq!(outbox.send(Request::Refresh), Err(Undelivered::Full));
         assert_eq!(rings.load(Ordering::Relaxed) as usize, CAPACITY + 1);
         assert!(matches!(inbox.take(), Some(Request::Refresh)));
-        outbox.send(Request::Stop("SIGTERM")).unwrap();
+        outbox.send(Request::Refresh).unwrap();
         drop(inbox);
         assert_eq!(outbox.send(Request::Refresh), Err(Undelivered::Closed));
+    }
+
+    #[test]
+    fn a_stop_reaches_the_loop_through_a_full_inbox() {
+        let rings = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&rings);
+        let (outbox, inbox) = inbox(Arc::new(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }));
+        while outbox.send(Request::Refresh).is_ok() {}
+        assert_eq!(inbox.stop(), None);
+        let before = rings.load(Ordering::Relaxed);
+        outbox.stop("SIGTERM");
+        outbox.stop("SIGINT");
+        assert_eq!(rings.load(Ordering::Relaxed), before + 2);
+        assert_eq!(inbox.stop(), Some("SIGTERM"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod act;
 mod ask;
 mod board;
+mod discover;
 mod inbox;
 mod log;
 mod names;
@@ -10,6 +11,7 @@ mod pacing;
 mod policy_file;
 mod policy_watch;
 mod publish;
+pub mod record;
 mod run;
 mod serve;
 mod service;
@@ -18,7 +20,9 @@ mod socket;
 mod start;
 mod view;
 
-pub use ask::{ANSWER_MAX, Answer, Ask, AskError, QUESTION_MAX, Restored, ask};
+pub use ask::{
+    ANSWER_MAX, Answer, Ask, AskError, Events, QUESTION_MAX, Restored, ask, ask_to_record,
+};
 pub use board::{Board, Posted};
 pub use inbox::{Inbox, Nudge, Outbox, Reply, Request, Undelivered, inbox};
 pub use log::{Log, LogStyle, Times, start_log};

@@ -6,14 +6,15 @@
 //! ([`NamesWanted`]), never by a clock: a listing of Podman's starts a process on the host.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bollard::models::ContainerSummary;
 use bollard::{API_DEFAULT_VERSION, Docker};
+use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
 use super::side::{Note, Notes};
@@ -30,12 +31,16 @@ pub struct Named {
     pub labels: BTreeMap<String, String>,
 }
 
-/// The loop's wish for names; raised by it, lowered by the side.
-#[derive(Debug)]
-pub struct NamesWanted(AtomicBool);
+/// The loop's wish for names. A byte in a socket pair and not a lock or a condition variable: a
+/// side that is preempted while it holds one would hold the loop.
+#[derive(Clone, Debug)]
+pub struct NamesWanted(Arc<std::os::unix::net::UnixStream>);
 
-/// How often the wish is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Where the side hears of the wish.
+pub(super) type Wish = std::os::unix::net::UnixStream;
+
+/// The least time between two lists.
+const PAUSE: Duration = Duration::from_millis(500);
 /// How long a runtime may take.
 const LIST_WITHIN: Duration = Duration::from_secs(3);
 /// The longest pause after failures.
@@ -47,21 +52,22 @@ const LABELS_MAX: usize = 64;
 /// The longest name, key or value kept, in characters.
 const TEXT_MAX: usize = 253;
 
-impl Default for NamesWanted {
-    fn default() -> NamesWanted {
-        NamesWanted(AtomicBool::new(true))
-    }
-}
-
 impl NamesWanted {
+    /// A wish that is raised already, because a first list is wanted, and where it is heard.
+    pub(super) fn new() -> std::io::Result<(NamesWanted, Wish)> {
+        let (ask, hear) = Wish::pair()?;
+        ask.set_nonblocking(true)?;
+        hear.set_nonblocking(true)?;
+        let wanted = NamesWanted(Arc::new(ask));
+        wanted.ask();
+        Ok((wanted, hear))
+    }
+
     /// Asks for a new list. For the loop: when a container appears that has no name yet, once for
     /// each. Never waits.
     pub fn ask(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
+        // It fails where it is full of wishes that nobody has heard yet: one of them is enough.
+        let _ = (&*self.0).write(&[0]);
     }
 }
 
@@ -76,36 +82,56 @@ pub fn ask_for_names(sockets: &[PathBuf]) -> Names {
         .unwrap_or_default()
 }
 
-/// Fetches lists until the task is dropped.
+/// Fetches lists until the task is dropped. Sleeps while none is wanted: a poll would take the CPU
+/// from somebody's container twice a second for nothing.
 pub(super) async fn keep(
     sockets: Vec<PathBuf>,
     names: Arc<ArcSwap<Names>>,
-    wanted: Arc<NamesWanted>,
+    wish: Wish,
     notes: Arc<Notes>,
 ) {
-    let mut pause = LOOK_EVERY;
-    loop {
-        if wanted.take() {
-            let (found, failures) = list_all(&sockets).await;
-            if **names.load() != found && failures.is_empty() {
-                names.store(Arc::new(found));
-            } else if !found.is_empty() {
-                // A runtime that does not answer now keeps the names that it gave before.
-                let mut merged = Names::clone(&names.load());
-                merged.extend(found);
-                merged.shrink_to_fit();
-                names.store(Arc::new(merged));
+    let wish = match UnixStream::from_std(wish) {
+        Ok(wish) => wish,
+        Err(error) => {
+            notes.set(
+                Note::Names,
+                Some(format!("no names of containers: {error}")),
+            );
+            return;
+        }
+    };
+    let mut pause = PAUSE;
+    let mut again = false;
+    while again || wish.readable().await.is_ok() {
+        match wish.try_read(&mut [0; 64]) {
+            Ok(0) => return, // the loop has ended
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if !again {
+                    continue;
+                }
             }
-            if failures.is_empty() {
-                pause = LOOK_EVERY;
-                notes.set(Note::Names, None);
-            } else {
-                let sentence = format!("no names from {}", failures.join("; "));
-                tracing::warn!("{sentence}");
-                notes.set(Note::Names, Some(sentence));
-                wanted.ask();
-                pause = (pause * 2).min(PAUSE_MAX);
-            }
+            Err(_) => return,
+        }
+        let (found, failures) = list_all(&sockets).await;
+        if **names.load() != found && failures.is_empty() {
+            names.store(Arc::new(found));
+        } else if !found.is_empty() {
+            // A runtime that does not answer now keeps the names that it gave before.
+            let mut merged = Names::clone(&names.load());
+            merged.extend(found);
+            merged.shrink_to_fit();
+            names.store(Arc::new(merged));
+        }
+        again = !failures.is_empty();
+        if failures.is_empty() {
+            pause = PAUSE;
+            notes.set(Note::Names, None);
+        } else {
+            let sentence = format!("no names from {}", failures.join("; "));
+            tracing::warn!("{sentence}");
+            notes.set(Note::Names, Some(sentence));
+            pause = (pause * 2).min(PAUSE_MAX);
         }
         sleep(pause).await;
     }
@@ -233,7 +259,8 @@ mod tests {
         let _listener = UnixListener::bind(&path).unwrap();
         let notes = Arc::new(Notes::default());
         let names = Arc::new(ArcSwap::default());
-        let task = keep(vec![path], names, Arc::default(), Arc::clone(&notes));
+        let (_wanted, wish) = NamesWanted::new().unwrap();
+        let task = keep(vec![path], names, wish, Arc::clone(&notes));
         let _ = timeout(LIST_WITHIN + Duration::from_secs(2), task).await;
         assert!(
             notes

@@ -1,5 +1,11 @@
 //! When the next tick is due, and who is read in it: within the governor's own CPU budget.
 //!
+//! What the loop really used is counted, whatever it used it for, and drawn from an allowance: the
+//! budget goes into it, up to what a minute gives. So an alert after calm is met at the fastest tick for
+//! many seconds, and one that never ends (somebody may keep it up on purpose) costs no more than the
+//! budget in the mean. With the allowance spent, ticks come as far apart as pays for them, doorbells
+//! or not: later, at most a second apart, and never not at all.
+//!
 //! While no bucket holds anything, everybody is read at a slow tick; the more there are, the slower.
 //! Beyond a second a tick, they are read in turns. In an alert, those that matter are read at the
 //! fastest tick that PSI bears, and the rest in turns as the budget affords.
@@ -15,6 +21,12 @@ const WATCH: Span = Span::from_secs(1);
 const SLOWEST: Span = Span::from_secs(1);
 /// The CPU time that a container is taken to cost before the first measurement.
 const COST_UNKNOWN: Span = Span(50);
+/// The allowance holds what the budget gives in this time.
+const SAVED: Span = Span::from_secs(60);
+/// The part of a new round in the smoothed cost of one.
+const ROUND_GAIN: f64 = 0.1;
+/// Debts are paid back in about so many rounds.
+const PAID_IN: f64 = 10.0;
 /// As many of those that matter are read at every fast tick.
 const MATTER_MOST: usize = 64;
 
@@ -26,33 +38,81 @@ pub(super) struct Pacing {
     budget: Share,
     next_in_turn: usize,
     jitter: u64,
+    /// CPU time that may be used, in microseconds; negative where more was used.
+    allowance: f64,
+    /// When it was last settled, and the CPU time that the loop had used by then.
+    settled: (Time, Span),
+    /// CPU time of one round of the loop, smoothed, in microseconds.
+    round: f64,
 }
 
 impl Pacing {
-    pub(super) const fn new(fastest: Span, budget: Share, seed: u64) -> Pacing {
+    /// Begins with the whole allowance. `cpu` is the CPU time that the loop has used before.
+    pub(super) fn new(fastest: Span, budget: Share, now: Time, cpu: Span) -> Pacing {
         Pacing {
             fastest,
             budget,
             next_in_turn: 0,
-            jitter: seed | 1,
+            // Not to be guessed from outside: microseconds since boot, when the daemon started.
+            jitter: now.0 | 1,
+            allowance: SAVED.0 as f64 * budget.get(),
+            settled: (now, cpu),
+            round: 0.0,
         }
     }
 
-    pub(super) const fn set_budget(&mut self, budget: Share) {
+    pub(super) fn set_budget(&mut self, budget: Share) {
         self.budget = budget;
+        self.allowance = self.allowance.min(self.most());
+    }
+
+    /// A round of the loop is over: `cpu` is all the CPU time that the loop has used so far.
+    pub(super) fn settle(&mut self, now: Time, cpu: Span) {
+        let (at, before) = self.settled;
+        let used = cpu.advance(before).0 as f64;
+        let given = now.since(at).0 as f64 * self.budget.get();
+        self.allowance = (self.allowance + given - used).clamp(-self.most(), self.most());
+        self.round += ROUND_GAIN * (used - self.round);
+        self.settled = (now, cpu);
+    }
+
+    /// Before this moment there is no tick, whoever rings: pressure files must not be read sooner,
+    /// and what is spent is spent.
+    pub(super) fn earliest(&self) -> Time {
+        self.settled.0 + self.fastest.max(self.affordable_interval())
     }
 
     /// The tick for this pace, before jitter.
     pub(super) fn interval(&self, pace: Pace, watched: usize, cost: Option<Span>) -> Span {
-        match pace {
+        let wanted = match pace {
             Pace::Alert => self.fastest,
             Pace::Quiet | Pace::Watch => {
                 let least = if pace == Pace::Watch { WATCH } else { QUIET };
+                // The emptier the allowance, the more is left over for it: up to a half.
+                let thrift = 2.0 - (self.allowance / self.most()).clamp(0.0, 1.0);
                 let all = self.cost_of(watched, cost).0 as f64;
-                let due = all / self.budget.get().max(0.001);
+                let due = all * thrift / self.budget();
                 Span(due as u64).clamp(least.max(self.fastest), SLOWEST)
             }
+        };
+        wanted.max(self.affordable_interval())
+    }
+
+    /// Zero while there is an allowance; else what pays for the rounds, and for the debt by and by.
+    fn affordable_interval(&self) -> Span {
+        if self.allowance > 0.0 {
+            return Span::ZERO;
         }
+        let due = (self.round - self.allowance / PAID_IN) / self.budget();
+        Span(due as u64).min(SLOWEST)
+    }
+
+    fn budget(&self) -> f64 {
+        self.budget.get().max(0.001)
+    }
+
+    fn most(&self) -> f64 {
+        SAVED.0 as f64 * self.budget()
     }
 
     /// When the tick after `now` is due: up to a tenth later than the interval, by chance, so that
@@ -77,7 +137,7 @@ impl Pacing {
     ) {
         ids.clear();
         let one = cost.unwrap_or(COST_UNKNOWN).0.max(1);
-        let affordable = (interval.0 as f64 * self.budget.get() / one as f64) as usize;
+        let affordable = (interval.0 as f64 * self.budget() / one as f64) as usize;
         if everybody || all.len() <= affordable.max(1) {
             ids.extend_from_slice(all);
             return;
@@ -108,12 +168,81 @@ mod tests {
     const FAST: Span = Span::from_millis(20);
 
     fn pacing() -> Pacing {
-        Pacing::new(FAST, Share::new(0.01), 42)
+        Pacing::new(FAST, Share::new(0.01), Time(0), Span(0))
     }
 
     #[test]
     fn an_alert_ticks_as_fast_as_psi_bears_whatever_the_number() {
         assert_eq!(pacing().interval(Pace::Alert, 10_000, Some(Span(10))), FAST);
+    }
+
+    /// Rounds of this cost at this pace for so long, with a doorbell ringing all the time; how many
+    /// there were, and the part of a CPU that they took.
+    fn keep_up(pacing: &mut Pacing, pace: Pace, round: Span, seconds: u64) -> (u64, f64) {
+        let (mut now, mut cpu) = pacing.settled;
+        let (start, spent, mut rounds) = (now, cpu, 0);
+        while now.since(start) < Span::from_secs(seconds) {
+            // A quiet round reads all of them, an alert's a few.
+            let watched = if pace == Pace::Quiet {
+                round.0 / 11
+            } else {
+                10
+            };
+            now = now + pacing.interval(pace, watched as usize, Some(Span(10)));
+            assert!(
+                now >= pacing.earliest(),
+                "a doorbell is not earlier than an alert"
+            );
+            cpu = cpu + round;
+            pacing.settle(now, cpu);
+            rounds += 1;
+        }
+        (rounds, cpu.advance(spent).over(now.since(start)))
+    }
+
+    #[test]
+    fn an_alert_that_never_ends_costs_the_budget_in_the_mean_and_its_first_seconds_are_fast() {
+        let mut pacing = pacing();
+        let dear = Span(900);
+        assert_eq!(keep_up(&mut pacing, Pace::Alert, dear, 10).0, 500);
+        keep_up(&mut pacing, Pace::Alert, dear, 60);
+        let (rounds, used) = keep_up(&mut pacing, Pace::Alert, dear, 600);
+        assert!((0.008..=0.0105).contains(&used), "{used}");
+        assert!(rounds > 600 * 8, "it does not go blind: {rounds}");
+    }
+
+    #[test]
+    fn an_allowance_that_was_spent_is_there_again_after_calm() {
+        let mut pacing = pacing();
+        keep_up(&mut pacing, Pace::Alert, Span(900), 120);
+        keep_up(&mut pacing, Pace::Watch, Span(900), 70);
+        assert_eq!(keep_up(&mut pacing, Pace::Alert, Span(900), 10).0, 500);
+    }
+
+    #[test]
+    fn a_quiet_host_of_any_size_saves_for_an_alert() {
+        for round in [100, 2_200, 9_000] {
+            let mut pacing = pacing();
+            keep_up(&mut pacing, Pace::Alert, Span(2_000), 60);
+            let (_, used) = keep_up(&mut pacing, Pace::Quiet, Span(round), 300);
+            assert!(used <= 0.0105, "{round}: {used}");
+            let (rounds, _) = keep_up(&mut pacing, Pace::Alert, Span(2_000), 3);
+            assert_eq!(rounds, 150, "{round}: {}", pacing.allowance);
+        }
+    }
+
+    #[test]
+    fn where_a_round_is_cheap_no_alert_is_ever_slowed() {
+        let mut pacing = pacing();
+        assert_eq!(keep_up(&mut pacing, Pace::Alert, Span(100), 600).0, 30_000);
+    }
+
+    #[test]
+    fn a_single_dear_round_delays_the_next_ones_by_a_second_each_at_most() {
+        let mut pacing = pacing();
+        pacing.settle(Time(1_000), Span::from_secs(30));
+        let most = pacing.interval(Pace::Alert, 10, None);
+        assert_eq!((most, pacing.earliest()), (SLOWEST, Time(1_000) + SLOWEST));
     }
 
     #[test]

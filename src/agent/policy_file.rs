@@ -32,6 +32,8 @@ pub struct Loaded {
     pub policy: Policy,
     /// The file's path, or [`BUILT_IN`].
     pub name: String,
+    /// The file's text, for those who shall read it again; empty for what is built in.
+    pub text: String,
 }
 
 /// Why there is no policy.
@@ -57,6 +59,7 @@ impl Loaded {
         Loaded {
             policy: Policy::default(),
             name: BUILT_IN.to_owned(),
+            text: String::new(),
         }
     }
 }
@@ -108,7 +111,11 @@ impl PolicyFile {
                 Ok(bytes) => {
                     let policy = config::parse_bytes(&bytes)
                         .map_err(|problems| LoadError::Invalid(problems.render(&path)))?;
-                    return Ok(self.overruled(Loaded { policy, name: path }));
+                    return Ok(self.overruled(Loaded {
+                        policy,
+                        name: path,
+                        text: String::from_utf8_lossy(&bytes).into_owned(),
+                    }));
                 }
                 Err(FileError::NotFound) if !self.named => {}
                 Err(why) => return Err(LoadError::Unreadable { path, why }),

@@ -202,36 +202,52 @@ impl Folders {
 #[allow(clippy::disallowed_methods, reason = "tests write files")]
 mod tests {
     use std::path::Path;
-    use std::time::Instant;
+
+    use tokio::sync::Notify;
 
     use super::super::inbox::{Inbox, inbox};
     use super::*;
 
+    /// Nothing here takes so long; on a busy machine everything may take long.
+    const FOR_EVER: Duration = Duration::from_secs(120);
+
     struct Bench {
         inbox: Inbox,
+        nudged: Arc<Notify>,
         asks: mpsc::Sender<ReloadAsk>,
         notes: Arc<Notes>,
     }
 
-    fn start(path: &Path) -> Bench {
+    /// Returns when the folders are watched: a reloader that answers has begun to.
+    async fn start(path: &Path) -> Bench {
         let file = PolicyFile::named(path);
         let current = Arc::new(file.load().unwrap());
-        let (outbox, inbox) = inbox(Arc::new(|| {}));
+        let nudged = Arc::new(Notify::new());
+        let bell = Arc::clone(&nudged);
+        let (outbox, inbox) = inbox(Arc::new(move || bell.notify_one()));
         let (asks, receiver) = mpsc::channel(1);
         let notes = Arc::new(Notes::default());
         tokio::spawn(Reloader::new(file, current, outbox, Arc::clone(&notes)).run(receiver));
-        Bench { inbox, asks, notes }
+        let bench = Bench {
+            inbox,
+            nudged,
+            asks,
+            notes,
+        };
+        assert_eq!(ask(&bench).await, Ok(Vec::new()));
+        bench
     }
 
     async fn next_margin(bench: &Bench) -> Option<f64> {
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(5) {
-            if let Some(Request::Policy(loaded)) = bench.inbox.take() {
-                return Some(loaded.policy.detect.margin);
+        let next = async {
+            loop {
+                if let Some(Request::Policy(loaded)) = bench.inbox.take() {
+                    return loaded.policy.detect.margin;
+                }
+                bench.nudged.notified().await;
             }
-            sleep(Duration::from_millis(10)).await;
-        }
-        None
+        };
+        timeout(FOR_EVER, next).await.ok()
     }
 
     fn margin(value: &str) -> String {
@@ -243,8 +259,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.toml");
         std::fs::write(&path, margin("2.0")).unwrap();
-        let bench = start(&path);
-        sleep(Duration::from_millis(50)).await;
+        let bench = start(&path).await;
         for value in ["2.5", "3.0"] {
             let next = dir.path().join("p.toml.tmp");
             std::fs::write(&next, margin(value)).unwrap();
@@ -264,8 +279,7 @@ mod tests {
         std::os::unix::fs::symlink("v1", at("data")).unwrap();
         std::fs::create_dir(at("etc")).unwrap();
         std::os::unix::fs::symlink("data/p.toml", at("p.toml")).unwrap();
-        let bench = start(&at("p.toml"));
-        sleep(Duration::from_millis(50)).await;
+        let bench = start(&at("p.toml")).await;
         std::os::unix::fs::symlink("v2", at("data.tmp")).unwrap();
         std::fs::rename(at("data.tmp"), at("data")).unwrap();
         assert_eq!(next_margin(&bench).await, Some(3.0));
@@ -279,7 +293,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.toml");
         std::fs::write(&path, margin("2.0")).unwrap();
-        let bench = start(&path);
+        let bench = start(&path).await;
         std::fs::write(&path, "[detect]\nmargin = \"wide\"\n").unwrap();
         let problem = ask(&bench).await.unwrap_err();
         assert!(problem.contains("margin"), "{problem}");
@@ -301,7 +315,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.toml");
         std::fs::write(&path, margin("2.0")).unwrap();
-        let bench = start(&path);
+        let bench = start(&path).await;
         std::fs::write(&path, "# a comment\n[detect]\nmargin = 2.0\n").unwrap();
         assert_eq!(ask(&bench).await.unwrap(), Vec::<String>::new());
         assert!(bench.inbox.take().is_none());

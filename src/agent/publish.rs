@@ -1,15 +1,18 @@
 //! What the loop tells of itself and of what it sees.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hdrhistogram::Histogram;
 
+use super::Board;
 use super::run::Loop;
 use super::view::measured;
 use crate::host::{Clock, HostClock, Scan, Unprotected};
 use crate::model::{
-    ContainerSample, GroupId, Header, LimitView, Outcome, Pace, Sample, Span, Status, Time, Written,
+    ContainerSample, Event, EventView, GroupId, Header, Knob, LimitView, Outcome, Pace, Sample,
+    Span, Status, Time, Topology, Written,
 };
+use crate::report::{event_level, event_view};
 
 /// Lateness is kept from a microsecond to a minute, to two digits.
 const LATEST: u64 = 60_000_000;
@@ -106,6 +109,25 @@ impl Gauges {
     }
 }
 
+/// Tells events to the log and to those who ask for them.
+pub(super) fn tell(events: &[Event], tree: &Topology, board: &Board) {
+    let told = events.iter().map(|event| {
+        let view = event_view(event, tree);
+        let text = &view.text;
+        match event_level(event.kind) {
+            level if level == tracing::Level::ERROR => tracing::error!("{text}"),
+            level if level == tracing::Level::WARN => tracing::warn!("{text}"),
+            level if level == tracing::Level::INFO => tracing::info!("{text}"),
+            _ => tracing::debug!("{text}"),
+        }
+        EventView {
+            wall_us: Some(HostClock.wall_at(event.at)),
+            ..view
+        }
+    });
+    board.tell(told.collect());
+}
+
 impl Loop {
     /// Publishes the state as it is now.
     pub(super) fn publish(&mut self) {
@@ -167,13 +189,11 @@ impl Loop {
 
     fn containers(&mut self) -> Vec<crate::model::ContainerView> {
         let mut views = Vec::with_capacity(self.gauges.readings.len());
-        let known: Vec<GroupId> = self.tree.watched().map(|(_, group)| group.id).collect();
+        let known: HashSet<GroupId> = self.tree.watched().map(|(_, group)| group.id).collect();
         self.gauges.readings.retain(|id, _| known.contains(id));
-        for id in known {
+        for (_, group) in self.tree.watched() {
+            let id = group.id;
             let pids = self.forest.pids(id);
-            let Some((_, group)) = self.tree.find(id) else {
-                continue;
-            };
             let Some((older, newer)) = self.gauges.readings.get(&id) else {
                 continue;
             };
@@ -202,18 +222,28 @@ impl Loop {
         let text = |text: &crate::agent::act::KnobText| {
             String::from_utf8_lossy(text.as_bytes()).into_owned()
         };
-        self.brain
-            .held()
-            .filter_map(|held| {
-                let (knob, _) = held.wanted;
-                let stands = self
-                    .knobs
-                    .held()
-                    .find(|s| s.group == held.lever && s.knob == knob)?;
-                Some(LimitView {
-                    container: name(held.aggressor),
-                    path: path(held.aggressor),
-                    lever: path(held.lever),
+        let stands = |group, knob| {
+            let mut stands = self.knobs.held();
+            stands.find(|one| one.group == group && one.knob == knob)
+        };
+        let mut views = Vec::new();
+        for held in self.brain.held() {
+            // The container whose knob it is, the lever, and the knob.
+            let own = Some((held.aggressor, held.lever, held.wanted.0));
+            let lifted = held
+                .lifted
+                .map(|group| (held.victim, group, Knob::CpuWeight));
+            let within = held
+                .within
+                .map(|group| (held.aggressor, group, Knob::CpuWeight));
+            for (container, lever, knob) in own.into_iter().chain(within).chain(lifted) {
+                let Some(stands) = stands(lever, knob) else {
+                    continue;
+                };
+                views.push(LimitView {
+                    container: name(container),
+                    path: path(container),
+                    lever: path(lever),
                     victim: name(held.victim),
                     resource: held.resource,
                     rung: held.rung,
@@ -223,8 +253,9 @@ impl Loop {
                     proof: held.proof.to_owned(),
                     age_s: held.age.as_secs_f64(),
                     lease_s: stands.lease.since(now).as_secs_f64(),
-                })
-            })
-            .collect()
+                });
+            }
+        }
+        views
     }
 }

@@ -3,29 +3,27 @@
 
 use std::sync::Arc;
 
+use super::act::usual_state;
+use super::discover::{SCAN_APART, silent};
 use super::inbox::Request;
 use super::pacing::Pacing;
-use super::publish::Gauges;
-use super::start::{Knobs, RunError};
+use super::publish::{Gauges, tell};
+use super::record::{Moment, Recorder};
+use super::start::{Knobs, RunError, open_knobs};
 use super::{Loaded, PolicyFile, Restored, Side};
 use crate::config::{ContainerGlobs, Protect};
-use crate::host::{
-    Clock, Extent, Forest, HostClock, LinuxTree, Rules, Sampler, Survey, Wait, Waiter,
-};
+use crate::host::{Clock, Extent, Forest, HostClock, LinuxTree, Sampler, Survey, Wait, Waiter};
 use crate::model::{
-    Absent, GroupId, Member, Outcome, Pace, Rung, Sample, Span, Time, Topology, Written,
+    Absent, GroupId, Mode, Outcome, Pace, Resource, Sample, Span, Time, Topology, Written,
 };
 use crate::policy::Brain;
-use crate::report::{event_level, event_line};
 
-/// The least time between two scans of the tree: a flood of new cgroups must not eat the loop.
-const SCAN_APART: Span = Span::from_millis(200);
 /// Held knobs are looked at, leases expire, and the status is published this often.
 const CHORES_APART: Span = Span::from_secs(1);
 /// Likewise while what is held stands in calm: then they are the longest that a victim waits for us.
 const CHORES_IN_WATCH: Span = Span::from_secs(5);
 /// Groups whose knobs are read again at each round of chores.
-const REFRESHED: usize = 4;
+const REFRESHED: usize = 2;
 /// How long the end waits for slow writes before it writes the originals itself.
 const END_WITHIN: Span = Span::from_secs(3);
 
@@ -40,6 +38,7 @@ pub(super) struct Loop {
     pub(super) brain: Brain,
     pub(super) knobs: Knobs,
     pub(super) side: Side,
+    pub(super) recorder: Recorder,
     pub(super) gauges: Gauges,
     pub(super) pacing: Pacing,
     pub(super) globs: ContainerGlobs,
@@ -47,14 +46,19 @@ pub(super) struct Loop {
     pub(super) own: Option<Vec<u8>>,
     pub(super) watched: Vec<GroupId>,
     pub(super) matters: Vec<GroupId>,
+    /// Who is held before a step, and of what.
+    pub(super) held: Vec<(GroupId, Resource)>,
     /// Those whose doorbells are not armed.
     pub(super) silent: Vec<GroupId>,
+    /// Whether some have no doorbell at all: then nothing but the tick sees new harm there.
+    pub(super) deaf: bool,
     pub(super) ids: Vec<GroupId>,
     pub(super) sample: Sample,
     pub(super) pace: Pace,
     pub(super) names_seen: usize,
     pub(super) scan_due: Option<Time>,
-    pub(super) full_scan: Time,
+    /// Up to when the slow re-scan is paid for.
+    pub(super) rescanned: Time,
     pub(super) chores: Time,
 }
 
@@ -86,7 +90,7 @@ pub fn run(
 
 impl Loop {
     fn first_look(&mut self) {
-        self.scan(Extent::All);
+        self.scan_whole();
         self.tick(false);
         self.publish();
     }
@@ -94,28 +98,35 @@ impl Loop {
     /// Until somebody asks to stop; who.
     fn govern(&mut self) -> &'static str {
         let clock = HostClock;
+        let mut due = self.pacing.due(clock.now(), self.interval());
         loop {
-            let interval = self.interval();
-            let due = self.pacing.due(clock.now(), interval);
             let wakes = self.waiter.wait(due);
-            let now = clock.now();
             if wakes.timed_out {
-                self.gauges.late(now.since(due));
+                self.gauges.late(clock.now().since(due));
             }
+            // Whoever woke us, no tick comes before it may, and doorbells are not listened to
+            // meanwhile: who rings them all the time wakes us twice a tick at most.
             let mut refresh = false;
-            while let Some(request) = self.side.inbox.take() {
-                match request {
-                    Request::Stop(by) => return by,
-                    Request::Policy(loaded) => self.take_policy(loaded),
-                    Request::Restore(reply) => reply.answer(self.give_back()),
-                    Request::Refresh => refresh = true,
+            loop {
+                match self.hear() {
+                    Ok(asked) => refresh |= asked,
+                    Err(by) => return by,
+                }
+                if refresh && clock.now() < self.pacing.earliest() {
+                    self.publish();
+                    refresh = false;
+                }
+                if self.waiter.rest(self.pacing.earliest()).is_none() {
+                    break;
                 }
             }
+            let now = clock.now();
             if wakes.tree {
                 self.scan_due = self.scan_due.or(Some(now + SCAN_APART));
             }
-            if now.since(self.full_scan) >= self.loaded.policy.runtime.rescan {
-                self.scan(Extent::All);
+            let turns = self.rescan_turns(now);
+            if turns > 0 {
+                self.scan(Extent::Next(turns));
             } else if self.scan_due.is_some_and(|due| due <= now) {
                 self.scan(Extent::Changed);
             }
@@ -133,6 +144,29 @@ impl Loop {
                 self.publish();
             }
             self.side.board.beat();
+            self.pacing.settle(clock.now(), clock.thread_cpu());
+            due = self.pacing.due(clock.now(), self.interval());
+        }
+    }
+
+    /// Does what the side thread asks for; whether somebody wants to read the status. `Err`: who asked
+    /// to stop.
+    fn hear(&mut self) -> Result<bool, &'static str> {
+        let mut refresh = false;
+        loop {
+            // Before each request: one may take seconds, and the service manager waits no minute.
+            if let Some(by) = self.side.inbox.stop() {
+                return Err(by);
+            }
+            let Some(request) = self.side.inbox.take() else {
+                return Ok(refresh);
+            };
+            match request {
+                Request::Policy(loaded) => self.take_policy(loaded),
+                Request::Restore(reply) => reply.answer(self.give_back()),
+                Request::Explain(name, reply) => reply.answer(self.brain.explain_named(&name)),
+                Request::Refresh => refresh = true,
+            }
         }
     }
 
@@ -141,12 +175,21 @@ impl Loop {
     }
 
     pub(super) fn interval(&self) -> Span {
+        // A watch that nobody can call is no watch.
+        let pace = match self.pace {
+            Pace::Watch if self.deaf => Pace::Quiet,
+            pace => pace,
+        };
         self.pacing
-            .interval(self.pace, self.watched.len(), self.sampler.cost())
+            .interval(pace, self.watched.len(), self.sampler.cost())
     }
 
     /// One walk of the data: sample → step → act.
     fn tick(&mut self, everybody: bool) {
+        let now = HostClock.now();
+        if self.recorder.is_due(now) {
+            self.begin_recording(now);
+        }
         let interval = self.interval();
         let cost = self.sampler.cost();
         self.pacing.choose(
@@ -162,7 +205,13 @@ impl Loop {
         self.gauges.sampled(&self.sample);
         self.knobs.poll(&mut self.forest, &mut self.sample.outcomes);
         self.gauges.count(&self.sample.outcomes);
+        self.held.clear();
+        let held = self.brain.held();
+        self.held
+            .extend(held.map(|held| (held.aggressor, held.resource)));
         let step = self.brain.step(&self.sample);
+        self.recorder
+            .ticked(&self.sample, step, &self.held, |id| name_of(&self.tree, id));
         self.sample.outcomes.clear();
         let now = HostClock.now();
         for change in &step.changes {
@@ -172,21 +221,19 @@ impl Loop {
             }
             self.sample.outcomes.push(outcome);
         }
-        for event in &step.events {
-            let line = event_line(event, &self.tree);
-            match event_level(event.kind) {
-                level if level == tracing::Level::ERROR => tracing::error!("{line}"),
-                level if level == tracing::Level::WARN => tracing::warn!("{line}"),
-                level if level == tracing::Level::INFO => tracing::info!("{line}"),
-                _ => tracing::debug!("{line}"),
-            }
-        }
+        tell(&step.events, &self.tree, &self.side.board);
         self.pace = step.pace;
         self.matters.clear();
         self.matters.extend_from_slice(&step.matters);
         if !silent(&self.brain).eq(self.silent.iter().copied()) {
             self.arm();
         }
+    }
+
+    fn begin_recording(&mut self, at: Time) {
+        let wall_us = HostClock.wall_micros();
+        self.recorder
+            .begin(Moment { at, wall_us }, &self.tree, &self.brain);
     }
 
     /// What has to be done now and then.
@@ -198,107 +245,69 @@ impl Loop {
             .expire(now, &mut self.forest, &mut self.sample.outcomes);
         self.sampler.review(&mut self.forest, &self.tree, REFRESHED);
         let named = self.side.names.load().len();
-        if self.forest.refresh(REFRESHED) || named != self.names_seen {
+        let reread = self.forest.refresh(REFRESHED);
+        if named != self.names_seen {
             self.names_seen = named;
             self.take_tree();
-        }
-    }
-
-    fn scan(&mut self, extent: Extent) {
-        let now = HostClock.now();
-        self.scan_due = None;
-        if extent == Extent::All {
-            self.full_scan = now;
-        }
-        self.waiter.watch_tree();
-        let globs = &self.globs;
-        match self.forest.scan(extent, &|path| globs.is_container(path)) {
-            Ok(scan) => {
-                if scan.unfinished {
-                    self.scan_due = Some(now + SCAN_APART.scaled(0.25));
-                }
-                self.gauges.scanned(&scan);
-                if scan.changed || self.tree.groups.is_empty() {
-                    self.take_tree();
-                }
-            }
-            Err(why) => tracing::error!("cannot list the cgroup tree: {why}"),
-        }
-    }
-
-    /// Builds the topology anew, and tells everybody who works by it.
-    fn take_tree(&mut self) {
-        let names = self.side.names.load();
-        let protect = &self.protect;
-        let knobs = &self.knobs;
-        self.tree = self.forest.topology(&Rules {
-            original: &|group, knob| knobs.original(group, knob).copied(),
-            name: &|_, key| names.get(key).map(|named| named.name.clone()),
-            is_protected: &|group| protect.covers(group),
-            own: self.own.as_deref(),
-        });
-        // Our own group is nobody's victim: we are above the containers by other means.
-        let own = self.own.as_deref();
-        for group in &mut self.tree.groups {
-            group.protected &= Some(group.path.as_slice()) != own;
-        }
-        self.watched.clear();
-        let mut unnamed = false;
-        for (_, group) in self.tree.watched() {
-            self.watched.push(group.id);
-            if let Member::Container { key, .. } = &group.member {
-                unnamed |= !names.contains_key(key);
+        } else if reread {
+            // Mostly our own value, behind which the original stands as before.
+            let tree = self.known_tree();
+            if tree != self.tree {
+                self.work_by(tree);
             }
         }
-        if unnamed {
-            self.side.names_wanted.ask();
-        }
-        self.brain.adopt(&self.tree, HostClock.now());
-        self.sampler.hold(&mut self.forest, &self.tree);
-        let armed = self.waiter.keep_doorbells(&mut self.forest, &self.tree);
-        self.gauges.doorbells = armed.bells;
-    }
-
-    /// Arms the doorbells of all but the silent ones.
-    fn arm(&mut self) {
-        self.silent.clear();
-        self.silent.extend(silent(&self.brain));
-        let armed = if self.silent.is_empty() {
-            self.waiter.keep_doorbells(&mut self.forest, &self.tree)
-        } else {
-            let mut others = self.tree.clone();
-            for group in &mut others.groups {
-                if self.silent.contains(&group.id) {
-                    group.member = Member::Inner;
-                }
-            }
-            self.waiter.keep_doorbells(&mut self.forest, &others)
-        };
-        self.gauges.doorbells = armed.bells;
     }
 
     fn take_policy(&mut self, loaded: Arc<Loaded>) {
+        let loaded = self.take_mode(loaded);
         let again = loaded.policy.containers != self.loaded.policy.containers;
         self.globs = ContainerGlobs::new(&loaded.policy);
         self.protect = Protect::new(&loaded.policy);
         self.pacing.set_budget(loaded.policy.runtime.budget);
-        if loaded.policy.mode != self.loaded.policy.mode {
-            // What is held is given back by the side that holds it; the new mode needs a restart.
-            tracing::warn!("the mode changes at the next start of the governor");
-        }
         self.brain.set_policy(loaded.policy.clone());
+        self.recorder.policy_taken(HostClock.now(), &loaded);
         self.loaded = loaded;
         self.gauges.policy_taken(HostClock.now());
         if again {
-            self.forest.forget();
+            let globs = &self.globs;
+            self.forest
+                .recognise_again(&|path| globs.is_container(path));
         }
         self.scan(Extent::All);
         self.take_tree();
     }
 
+    /// The policy with the mode that is in force from now on. To dry-run, everything is given back
+    /// first; to enforcing, all is decided anew, because what the brain believed held was not. Only
+    /// here, by the operator's will, does the loop open the journal and start the slow writer late.
+    fn take_mode(&mut self, loaded: Arc<Loaded>) -> Arc<Loaded> {
+        let mode = loaded.policy.mode;
+        if mode == self.loaded.policy.mode {
+            return loaded;
+        }
+        let restored = self.give_back();
+        restored.log();
+        if mode == Mode::Enforce && self.knobs.set_mode(mode) != mode {
+            match open_knobs(&loaded, &usual_state(), &mut self.forest) {
+                Ok(knobs) => self.knobs = knobs,
+                Err(why) => tracing::error!("the governor stays in dry-run: {why}"),
+            }
+        }
+        let mode = self.knobs.set_mode(mode);
+        tracing::info!(?mode, "the mode is changed");
+        let mut policy = loaded.policy.clone();
+        policy.mode = mode;
+        Arc::new(Loaded {
+            policy,
+            ..Loaded::clone(&loaded)
+        })
+    }
+
     /// Gives everything back and goes on: what comes back is decided anew.
     fn give_back(&mut self) -> Restored {
-        self.brain.release_all();
+        let step = self.brain.release_all();
+        tell(&step.events, &self.tree, &self.side.board);
+        self.recorder.released_all(HostClock.now(), step);
         let outcomes = self.give_all_back();
         let count = |wanted: fn(&Written) -> bool| {
             u32::try_from(outcomes.iter().filter(|o| wanted(&o.written)).count())
@@ -337,26 +346,13 @@ impl Loop {
     }
 
     fn end(mut self) {
-        let restored = self.give_back();
-        tracing::info!(
-            restored = restored.restored,
-            left_to_others = restored.drifted,
-            gone = restored.gone,
-            "given back"
-        );
-        for failure in restored.failed {
-            tracing::error!("NOT given back: {failure}; run `governor restore`");
-        }
+        self.give_back().log();
         self.side.stop();
+        self.recorder.stop(HostClock.now());
     }
 }
 
-/// Whose doorbells shall not ring: those that we hold stall by our hand, and the kernel's thread
-/// behind a bell takes the CPU from the victim again and again. On 6.1 that gives it to the held one
-/// for a tick, so the idle rung, which is asked for the last millisecond, silences its victim's too.
-fn silent(brain: &Brain) -> impl Iterator<Item = GroupId> + '_ {
-    brain.held().flat_map(|held| {
-        let victim = (held.rung == Rung::Idle).then_some(held.victim);
-        std::iter::once(held.aggressor).chain(victim)
-    })
+fn name_of(tree: &Topology, id: GroupId) -> String {
+    tree.find(id)
+        .map_or_else(String::new, |(_, group)| group.name())
 }

@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::ask::{Answer, Ask, QUESTION_MAX, Restored};
+use super::ask::{Answer, Ask, Events, QUESTION_MAX};
 use super::board::{Board, Posted};
 use super::inbox::{Outbox, Reply, Request};
+use super::record::{Block, Recording};
 use super::side::Notes;
 use super::socket::{Allow, Peer};
+use crate::config::nearest;
+use crate::host::HostClock;
+use crate::model::{EventView, Explained, Time};
 
 /// Connections at a time; the next one is told "busy".
 const CONNECTIONS_MAX: usize = 16;
@@ -23,12 +27,18 @@ const CONNECTIONS_MAX: usize = 16;
 const QUESTION_WITHIN: Duration = Duration::from_secs(2);
 /// How long a client may take to read its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long one that records may take for one block: its disk may be the one that is saturated.
+const BLOCK_WITHIN: Duration = Duration::from_secs(60);
 /// A status that is younger than this is answered as it is.
 const FRESH: Duration = Duration::from_millis(500);
 /// How long the loop has to publish a fresh status before the old one is answered, with its age.
 const REFRESH_WITHIN: Duration = Duration::from_millis(400);
 /// How long the loop has to give everything back: a write of `memory.high` may reclaim.
 const RESTORE_WITHIN: Duration = Duration::from_secs(30);
+/// How long the loop has to explain: it looks at its inbox once a tick.
+const EXPLAIN_WITHIN: Duration = Duration::from_secs(5);
+/// The least time between two explanations: each costs the loop more than a look, whoever asks.
+const EXPLAIN_APART: Duration = Duration::from_millis(50);
 /// How often a waiting answer looks whether the loop has written it.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -42,6 +52,9 @@ pub(super) struct Desk {
     pub(super) reloads: mpsc::Sender<ReloadAsk>,
     pub(super) notes: Arc<Notes>,
     pub(super) allow: Allow,
+    /// When the loop explained last; held by the one whose turn it is.
+    pub(super) explained: Mutex<Option<Instant>>,
+    pub(super) recording: Arc<Recording>,
 }
 
 /// Accepts and answers until the task is dropped.
@@ -89,7 +102,7 @@ async fn connection(mut stream: UnixStream, desk: &Desk) {
         Some(peer) => match timeout(QUESTION_WITHIN, question(&mut stream)).await {
             Err(_) => refused("no question came in time"),
             Ok(Err(why)) => refused(why),
-            Ok(Ok(ask)) if !(desk.allow)(peer, ask) => {
+            Ok(Ok(ask)) if !(desk.allow)(peer, ask.clone()) => {
                 tracing::warn!(
                     uid = peer.uid,
                     gid = peer.gid,
@@ -98,12 +111,30 @@ async fn connection(mut stream: UnixStream, desk: &Desk) {
                 );
                 refused("you may not ask this; ask as root")
             }
+            Ok(Ok(Ask::Record)) => match desk.recording.join() {
+                Some(blocks) => return record(stream, blocks).await,
+                None => refused("busy: others are recording already"),
+            },
             Ok(Ok(ask)) => desk.answer(ask).await,
         },
     };
     if let Some(line) = line_of(&answer) {
         // A client that does not read, or went away, has lost its answer: nothing to tell anybody.
         let _ = timeout(ANSWER_WITHIN, stream.write_all(&line)).await;
+    }
+}
+
+/// Streams a trace until the client goes, or is so slow that its blocks are dropped: then it ends.
+async fn record(mut stream: UnixStream, mut blocks: mpsc::Receiver<Block>) {
+    let Some(line) = line_of(&Answer::Recording) else {
+        return;
+    };
+    let mut sent = timeout(ANSWER_WITHIN, stream.write_all(&line)).await;
+    while let Ok(Ok(())) = sent {
+        let Some(block) = blocks.recv().await else {
+            return;
+        };
+        sent = timeout(BLOCK_WITHIN, stream.write_all(&block)).await;
     }
 }
 
@@ -137,6 +168,9 @@ impl Desk {
             Ask::Status => self.status().await,
             Ask::Restore => self.restore().await,
             Ask::Reload => self.reload().await,
+            Ask::Explain { container } => self.explain(container).await,
+            Ask::Events { run, after } => Answer::Events(self.events(run, after)),
+            Ask::Record => refused("a recording is no answer"),
         }
     }
 
@@ -147,6 +181,7 @@ impl Desk {
         let mut status = posted.status.clone();
         status.header.age_s = posted.age().as_secs_f64();
         status.header.degraded.extend(self.notes.all());
+        status.header.degraded.extend(self.recording.note());
         Answer::Status(Box::new(status))
     }
 
@@ -179,9 +214,50 @@ impl Desk {
         if let Err(error) = self.outbox.send(Request::Restore(reply)) {
             return refused(error);
         }
-        match written(&cell).await {
+        match written(&cell, RESTORE_WITHIN).await {
             Some(restored) => Answer::Restored(restored),
             None => refused("the control loop did not answer; it may be ending"),
+        }
+    }
+
+    async fn explain(&self, container: String) -> Answer {
+        let mut last = self.explained.lock().await;
+        if let Some(last) = *last {
+            sleep_until(last + EXPLAIN_APART).await;
+        }
+        let (reply, cell) = Reply::new();
+        if let Err(error) = self.outbox.send(Request::Explain(container.clone(), reply)) {
+            return refused(error);
+        }
+        let Some(mut explained) = written(&cell, EXPLAIN_WITHIN).await else {
+            return refused("the control loop did not answer; it may be ending");
+        };
+        *last = Some(Instant::now());
+        drop(last);
+        match &mut explained {
+            Explained::One(one) => one.wall_us = Some(HostClock.wall_at(Time(one.at_us))),
+            // Here and not in the loop: it costs more than a look.
+            Explained::Nobody { nearest } => *nearest = self.nearest(&container),
+            Explained::Several(_) => {}
+        }
+        Answer::Explained(explained)
+    }
+
+    /// The container that was probably meant.
+    fn nearest(&self, name: &str) -> Option<String> {
+        let posted = self.board.latest()?;
+        let names = posted.status.containers.iter().map(|one| one.name.as_str());
+        nearest(name, names).map(|(_, name)| name.to_owned())
+    }
+
+    fn events(&self, run: Option<u64>, after: u64) -> Events {
+        let same_run = run.is_none_or(|run| run == self.board.run());
+        let after = if same_run { after } else { 0 };
+        let told = self.board.told();
+        let wanted = told.iter().filter(|event| event.seq > after);
+        Events {
+            run: self.board.run(),
+            events: wanted.map(|event| EventView::clone(event)).collect(),
         }
     }
 
@@ -198,14 +274,14 @@ impl Desk {
     }
 }
 
-/// Waits until the loop has written its answer, dropped it, or [`RESTORE_WITHIN`] is over.
-async fn written(cell: &Arc<OnceLock<Restored>>) -> Option<Restored> {
-    let deadline = Instant::now() + RESTORE_WITHIN;
+/// Waits until the loop has written its answer, dropped it, or the time is over.
+async fn written<T: Clone>(cell: &Arc<OnceLock<T>>, within: Duration) -> Option<T> {
+    let deadline = Instant::now() + within;
     loop {
         // The loop drops its end after writing: look at the cell once more after that.
         let dropped = Arc::strong_count(cell) == 1;
-        if let Some(restored) = cell.get() {
-            return Some(restored.clone());
+        if let Some(answer) = cell.get() {
+            return Some(answer.clone());
         }
         if dropped || Instant::now() >= deadline {
             return None;

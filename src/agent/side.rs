@@ -19,10 +19,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::board::Board;
-use super::inbox::{Inbox, Nudge, Outbox, Request, inbox};
-use super::names::{self, Names, NamesWanted};
+use super::inbox::{Inbox, Nudge, Outbox, inbox};
+use super::names::{self, Names, NamesWanted, Wish};
 use super::policy_file::{Loaded, PolicyFile};
 use super::policy_watch::Reloader;
+use super::record::Recording;
 use super::serve::{Desk, ReloadAsk, serve};
 use super::service;
 use super::socket::{Allow, Door, DoorError, owner_rule};
@@ -42,6 +43,8 @@ pub struct SideSetup {
     pub nudge: Nudge,
     /// Who may ask what; `None` for root, our own user, and reading for the socket's group.
     pub allow: Option<Allow>,
+    /// What is recorded, for those who ask to watch.
+    pub recording: Arc<Recording>,
 }
 
 /// The loop's end of the side thread.
@@ -52,7 +55,7 @@ pub struct Side {
     /// The runtimes' names, as far as they are known.
     pub names: Arc<ArcSwap<Names>>,
     /// To ask for names of a new container.
-    pub names_wanted: Arc<NamesWanted>,
+    pub names_wanted: NamesWanted,
     /// What the side wants of the loop: taken empty at every tick.
     pub inbox: Inbox,
     end: Arc<Notify>,
@@ -110,6 +113,7 @@ impl SideSetup {
             loaded,
             nudge,
             allow: None,
+            recording: Arc::default(),
         }
     }
 }
@@ -125,7 +129,7 @@ impl Side {
         let (outbox, inbox) = inbox(setup.nudge);
         let board = Arc::new(Board::new());
         let names = Arc::new(ArcSwap::default());
-        let names_wanted = Arc::new(NamesWanted::default());
+        let (names_wanted, wish) = NamesWanted::new().map_err(failed("make a socket pair"))?;
         let end = Arc::new(Notify::new());
         let own_uid = rustix::process::geteuid().as_raw();
         let work = Work {
@@ -136,8 +140,9 @@ impl Side {
             outbox,
             board: Arc::clone(&board),
             names: Arc::clone(&names),
-            names_wanted: Arc::clone(&names_wanted),
+            wish,
             end: Arc::clone(&end),
+            recording: setup.recording,
         };
         let (started, starting) = std_mpsc::sync_channel(1);
         let (ending, ended) = std_mpsc::sync_channel(1);
@@ -194,9 +199,10 @@ struct Work {
     outbox: Outbox,
     board: Arc<Board>,
     names: Arc<ArcSwap<Names>>,
-    names_wanted: Arc<NamesWanted>,
+    wish: Wish,
     end: Arc<Notify>,
     allow: Allow,
+    recording: Arc<Recording>,
 }
 
 /// The signals that mean something to us.
@@ -269,6 +275,8 @@ impl Work {
             reloads: reloads.clone(),
             notes: Arc::clone(&notes),
             allow: self.allow,
+            explained: tokio::sync::Mutex::new(None),
+            recording: self.recording,
         };
         let reloader = Reloader::new(
             self.file,
@@ -277,7 +285,7 @@ impl Work {
             Arc::clone(&notes),
         );
         tokio::spawn(reloader.run(asks));
-        tokio::spawn(names::keep(sockets, self.names, self.names_wanted, notes));
+        tokio::spawn(names::keep(sockets, self.names, self.wish, notes));
         tokio::spawn(service::watchdog(self.board, self.outbox.clone()));
         tokio::spawn(serve(listener, Arc::new(desk)));
         tokio::spawn(obey(signals, self.outbox, reloads));
@@ -300,9 +308,7 @@ async fn obey(mut signals: Signals, outbox: Outbox, reloads: mpsc::Sender<Reload
         };
         tracing::info!("{name}: giving everything back, then ending");
         service::stopping();
-        if let Err(error) = outbox.send(Request::Stop(name)) {
-            tracing::error!("{name} cannot be obeyed: {error}");
-        }
+        outbox.stop(name);
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) struct Door {
 #[must_use]
 pub fn owner_rule(own_uid: u32, socket_gid: u32) -> Allow {
     Arc::new(move |peer, ask| {
-        peer.uid == 0 || peer.uid == own_uid || (ask == Ask::Status && peer.gid == socket_gid)
+        peer.uid == 0 || peer.uid == own_uid || (ask.only_looks() && peer.gid == socket_gid)
     })
 }
 
@@ -237,6 +237,8 @@ mod tests {
         assert!(allow(peer(991, 7), Ask::Reload));
         assert!(allow(peer(1000, 44), Ask::Status));
         assert!(!allow(peer(1000, 44), Ask::Restore));
+        let run = None;
+        assert!(allow(peer(1000, 44), Ask::Events { run, after: 0 }));
         assert!(!allow(peer(1000, 1000), Ask::Status));
     }
 }

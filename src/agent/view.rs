@@ -92,6 +92,7 @@ mod tests {
                 ..Knobs::absent(Absent::NoFile)
             },
             protected: false,
+            complete: true,
         }
     }
 

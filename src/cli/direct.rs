@@ -79,6 +79,7 @@ mod tests {
         Loaded {
             policy: Policy::default(),
             name: "built-in".to_owned(),
+            text: String::new(),
         }
     }
 

@@ -13,9 +13,9 @@ use crate::host::{FileError, Refusal};
 pub enum Exit {
     /// Done.
     Done = 0,
-    /// Something else failed.
+    /// Something else failed; a replay came to other decisions.
     Failed = 1,
-    /// The command line or the policy is not valid.
+    /// The command line, the policy or a trace is not valid.
     Invalid = 2,
     /// This host cannot be governed: no cgroup v2, no PSI.
     Host = 3,
@@ -23,7 +23,8 @@ pub enum Exit {
     Denied = 4,
     /// Another governor runs.
     Another = 5,
-    /// It works less well than it should, or something could not be given back.
+    /// It works less well than it should, something could not be given back, or a part of a trace could
+    /// not be used.
     Degraded = 6,
 }
 
@@ -44,13 +45,15 @@ impl Exit {
     pub const fn meaning(self) -> &'static str {
         match self {
             Exit::Done => "done; for check and doctor: nothing to complain about",
-            Exit::Failed => "failed for another reason, which is told",
-            Exit::Invalid => "the command line or the policy is not valid",
+            Exit::Failed => {
+                "failed for another reason, which is told; for replay: the decisions differ"
+            }
+            Exit::Invalid => "the command line, the policy or a trace is not valid",
             Exit::Host => "this host cannot be governed (no cgroup v2, no PSI)",
             Exit::Denied => "permission denied",
             Exit::Another => "another governor runs",
             Exit::Degraded => {
-                "degraded: works less well here, or something could not be given back"
+                "degraded: works less well here, something could not be given back, or a trace is damaged"
             }
         }
     }

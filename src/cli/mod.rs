@@ -3,15 +3,23 @@
 mod check;
 mod direct;
 mod doctor;
+mod events;
 mod exit;
+mod explain;
+mod moment;
+mod record;
+mod recorded;
+mod replay;
 mod restore;
 mod run;
+mod simulate;
 mod status;
 mod term;
 mod tree;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -33,7 +41,7 @@ enum Verb {
     Run {
         #[command(flatten)]
         policy: PolicyArgs,
-        /// Decide and tell, write nothing.
+        /// Decide and tell; write nothing, but give back what an earlier run left.
         #[arg(long)]
         dry_run: bool,
     },
@@ -44,6 +52,27 @@ enum Verb {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Explain one container: what it is and why, who harms it or whom it harms, what is held and why not
+    /// of the others, and what would end that.
+    Explain {
+        /// Its name, its cgroup's path, the beginning of its id, or a protected service's unit.
+        #[arg(value_name = "CONTAINER")]
+        container: String,
+        #[command(flatten)]
+        place: explain::Where,
+        #[command(flatten)]
+        policy: PolicyArgs,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what happened: alarms, limits and their proof, releases.
+    Events {
+        #[command(flatten)]
+        wanted: events::Wanted,
+        #[command(flatten)]
+        policy: PolicyArgs,
     },
     /// Check a policy file and show every problem at once.
     Check {
@@ -59,10 +88,58 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Feed a trace to the brain again: its story, and whether the decisions are those that were made.
+    #[command(
+        long_about = "Feed a trace to the brain again, and tell its story: each event with the seconds since the \
+        trace's start, and at the end whether the decisions are byte for byte those that were made.\n\n\
+        With --policy the story is that of another policy: what it would have done (+) instead of what was done \
+        (-). The recorded world does not react to it, so what it holds on paper only stays unjudged."
+    )]
+    Replay {
+        /// The files of one trace, in their order.
+        #[arg(value_name = "TRACE", required = true)]
+        traces: Vec<PathBuf>,
+        /// Try this policy in place of the recorded one.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        /// Print JSON: one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try policies on all traces of a folder, and compare what each would have done.
+    Simulate {
+        /// The folder; its *.gvt files are the traces.
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// A policy to be tried; may be given several times.
+        #[arg(long, value_name = "FILE", required = true)]
+        policy: Vec<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write what a running governor sees and does to a file, as a trace, until Ctrl-C.
+    Record {
+        #[command(flatten)]
+        policy: PolicyArgs,
+        /// The folder of the file, which is named by the time.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+        /// For how long: `90s`, `10m`.
+        #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+        length: Option<Duration>,
+        /// Replace all names of containers, so that the trace can be given away. (A file that an
+        /// intervention left holds them, and is called by one.)
+        #[arg(long)]
+        hash_names: bool,
+    },
     /// Give everything back that is held, through the daemon or, where none runs, from its journal.
     Restore {
         #[command(flatten)]
         policy: PolicyArgs,
+        /// Give back only what a dead governor left; one that runs keeps what it holds.
+        #[arg(long)]
+        left_behind: bool,
     },
 }
 
@@ -110,9 +187,39 @@ pub fn main() -> ExitCode {
     let outcome = match cli.verb {
         Verb::Run { policy, dry_run } => run::run(&policy, dry_run),
         Verb::Status { policy, json } => status::status(&policy, json),
+        Verb::Explain {
+            container,
+            place,
+            policy,
+            json,
+        } => explain::explain(&policy, &container, &place, json),
+        Verb::Events { wanted, policy } => events::events(&policy, &wanted),
         Verb::Check { file } => check::check(&policy_file(file.as_deref())),
         Verb::Doctor { policy, json } => doctor::doctor(&policy, json),
-        Verb::Restore { policy } => restore::restore(&policy),
+        Verb::Replay {
+            traces,
+            policy,
+            json,
+        } => replay::replay(&traces, policy.as_deref(), json),
+        Verb::Simulate { dir, policy, json } => simulate::simulate(&dir, &policy, json),
+        Verb::Record {
+            policy,
+            out,
+            length,
+            hash_names,
+        } => {
+            let names = if hash_names {
+                record::Names::Hashed
+            } else {
+                record::Names::Plain
+            };
+            record::record(&policy, &out, length, names)
+        }
+        Verb::Restore {
+            policy,
+            left_behind: true,
+        } => restore::left_behind(&policy),
+        Verb::Restore { policy, .. } => restore::restore(&policy),
     };
     match outcome {
         Ok(exit) => exit.into(),

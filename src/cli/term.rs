@@ -7,7 +7,7 @@
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use super::exit::{Exit, Failure};
-use crate::report::{Paint, clean, json_text};
+use crate::report::{Paint, clean, json_line, json_text};
 
 /// Where standard output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,16 +44,57 @@ impl Screen {
 
 /// Writes to standard output. A reader that went away (`| head`) is no failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
+    write_out(text).map(|_| ())
+}
+
+/// Standard output for what is long: written in large pieces, and no more once nobody reads it.
+#[derive(Debug, Default)]
+pub(super) struct Sink {
+    held: String,
+    closed: bool,
+}
+
+/// So much is held back before it is written.
+const PIECE: usize = 64 << 10;
+
+impl Sink {
+    /// Writes this text, now or later.
+    pub(super) fn put(&mut self, text: &str) -> Result<(), Failure> {
+        self.held.push_str(text);
+        if self.held.len() >= PIECE {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is held back.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        if !self.closed {
+            self.closed = !write_out(&self.held)?;
+        }
+        self.held.clear();
+        Ok(())
+    }
+
+    /// Whether the reader went away.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+/// Writes to standard output; whether somebody still reads.
+pub(super) fn write_out(text: &str) -> Result<bool, Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
     {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(
             Exit::Failed,
             format!("cannot write to standard output: {error}"),
         )),
-        _ => Ok(()),
     }
 }
 
@@ -64,9 +105,17 @@ pub(super) fn complain(text: &str) {
     let mark = if lines.len() > 1 { "" } else { "governor: " };
     let _ = writeln!(std::io::stderr().lock(), "{mark}{}", lines.join("\n"));
 }
+
 /// Writes a value as JSON.
 pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let text = json_text(value)
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write JSON: {error}")))?;
-    print(&text)
+    print(&json_text(value).map_err(no_json)?)
+}
+
+/// A value as one line of JSON.
+pub(super) fn json_of(value: &impl serde::Serialize) -> Result<String, Failure> {
+    json_line(value).map_err(no_json)
+}
+
+fn no_json(error: serde_json::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("cannot write JSON: {error}"))
 }

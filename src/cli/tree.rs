@@ -3,11 +3,8 @@
 use super::exit::{Exit, Failure};
 use crate::agent::Names;
 use crate::config::{ContainerGlobs, Protect};
-use crate::host::{Extent, Forest, Limits, LinuxTree, Rules, Survey, TreeFiles, open_tree};
+use crate::host::{Forest, Limits, LinuxTree, Rules, Survey, TreeFiles, open_tree};
 use crate::model::{Mode, Policy, Topology};
-
-/// Scans after which a tree that grows all the time is taken as it is.
-const SCANS_MAX: usize = 64;
 
 /// Opens the tree of the host that was surveyed, to be looked at or to be given back.
 pub(super) fn open(survey: &Survey) -> Result<Forest<LinuxTree>, Failure> {
@@ -24,14 +21,9 @@ pub(super) fn topology<T: TreeFiles>(
 ) -> Result<Topology, Failure> {
     let globs = ContainerGlobs::new(policy);
     let protect = Protect::new(policy);
-    for _ in 0..SCANS_MAX {
-        let scan = forest
-            .scan(Extent::All, &|path| globs.is_container(path))
-            .map_err(|why| Failure::new(Exit::Host, format!("cannot list the tree: {why}")))?;
-        if !scan.unfinished {
-            break;
-        }
-    }
+    forest
+        .scan_whole(&|path| globs.is_container(path))
+        .map_err(|why| Failure::new(Exit::Host, format!("cannot list the tree: {why}")))?;
     Ok(forest.topology(&Rules {
         original: &|_, _| None,
         name: &|_, key| names.get(key).map(|named| named.name.clone()),

@@ -34,8 +34,12 @@ pub(super) enum Field {
     Weight(At<Weight>, Weight),
     /// A plain number.
     Number(At<f64>, f64, f64),
+    /// A whole number.
+    Count(At<u32>, u32, u32),
     /// An absolute path of at most so many bytes.
     Path(At<String>, usize),
+    /// The same, or nothing.
+    PathOrNone(At<String>, usize),
     /// Absolute paths, each of at most so many bytes.
     Paths(At<Vec<String>>, usize),
     /// Globs over cgroup paths.
@@ -257,6 +261,35 @@ pub(super) static KEYS: &[Key] = &[
         Field::Paths(|p| &mut p.runtime.docker, SOCKET_MAX),
     )
     .also(&["podman", "sockets"]),
+    key("record", "enabled", Field::Flag(|p| &mut p.record.enabled)).also(&["enable"]),
+    key(
+        "record",
+        "keep",
+        Field::Span(|p| &mut p.record.keep, s(10), s(3600)),
+    )
+    .also(&["duration", "minutes"]),
+    key(
+        "record",
+        "size",
+        Field::Bytes(
+            |p| &mut p.record.size,
+            Bytes::from_mib(1),
+            Bytes::from_mib(1024),
+        ),
+    )
+    .also(&["max_size", "limit"]),
+    key(
+        "record",
+        "incidents",
+        Field::PathOrNone(|p| &mut p.record.incidents, PATH_MAX),
+    )
+    .also(&["dir", "folder", "path"]),
+    key(
+        "record",
+        "incidents_max",
+        Field::Count(|p| &mut p.record.incidents_max, 1, 1_000),
+    )
+    .also(&["max_incidents", "count"]),
     key("containers", "paths", Field::Globs(|p| &mut p.containers))
         .also(&["path", "globs", "match"]),
 ];

@@ -28,6 +28,7 @@ use toml::de::DeTable;
 pub use globs::{ContainerGlobs, Protect};
 pub use keys::{Difference, difference};
 pub use problem::{Problem, Problems};
+pub use suggest::nearest;
 
 use crate::model::Policy;
 use problem::{line_index, line_starts, visible};

@@ -6,6 +6,9 @@ use super::walk::names;
 /// A longer name is no slip of the pen, and would only cost time.
 const NAME_MAX: usize = 40;
 
+/// Likewise for names that people did not choose for keys: a pod's name may be long.
+const LONGEST: usize = 64;
+
 /// A known key.
 pub(super) struct Meant {
     /// With its section, as it may be searched for.
@@ -71,9 +74,13 @@ fn by_other_word(section: &str, name: &str) -> Option<Meant> {
     })
 }
 
-/// The nearest of `names` that is near enough: a third of its letters may differ; a beginning of
-/// three letters or more counts as one slip.
-fn nearest(name: &str, names: impl Iterator<Item = &'static str>) -> Option<(usize, &'static str)> {
+/// The nearest of `names` that is near enough, and by how many slips: a third of its letters may
+/// differ; a beginning of three letters or more counts as one slip. Names too long for a slip of the
+/// pen are passed over.
+pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<(usize, &'n str)> {
+    if name.chars().count() > LONGEST {
+        return None;
+    }
     let slips = |one: &str| {
         if name.len() >= 3 && one.starts_with(name) {
             1
@@ -82,6 +89,7 @@ fn nearest(name: &str, names: impl Iterator<Item = &'static str>) -> Option<(usi
         }
     };
     names
+        .filter(|one| one.chars().nth(LONGEST).is_none())
         .map(|one| (slips(one), one))
         .filter(|(slips, one)| *slips <= one.len().max(3) / 3)
         .min_by_key(|(slips, _)| *slips)

@@ -55,7 +55,9 @@ impl Field {
                 )
             }
             Field::Number(_, least, most) => format!("a number from {least} to {most}"),
+            Field::Count(_, least, most) => format!("a whole number from {least} to {most}"),
             Field::Path(..) => "an absolute path in quotes".to_owned(),
+            Field::PathOrNone(..) => r#"an absolute path in quotes, or """#.to_owned(),
             Field::Paths(..) => "a list of absolute paths, each in quotes".to_owned(),
             Field::Globs(_) => "a list of globs over cgroup paths, each in quotes".to_owned(),
         }
@@ -73,7 +75,8 @@ impl Field {
             Field::Bytes(at, ..) => bytes_text(*at(policy)),
             Field::Weight(at, _) => at(policy).get().to_string(),
             Field::Number(at, ..) => at(policy).to_string(),
-            Field::Path(at, _) => quoted(at(policy)),
+            Field::Count(at, ..) => at(policy).to_string(),
+            Field::Path(at, _) | Field::PathOrNone(at, _) => quoted(at(policy)),
             Field::Paths(at, _) | Field::Globs(at) => {
                 let shown: Vec<String> = at(policy).iter().map(|one| quoted(one)).collect();
                 format!("[{}]", shown.join(", "))
@@ -110,6 +113,17 @@ impl Field {
             Field::Number(at, least, most) => {
                 let read = number(value.get_ref())
                     .and_then(|n| within(n, *least, *most, |n| n.to_string()));
+                keep(value, at(policy), read, wrong);
+            }
+            Field::Count(at, least, most) => {
+                let read = whole(value.get_ref(), *least, *most);
+                keep(value, at(policy), read, wrong);
+            }
+            Field::PathOrNone(at, most) => {
+                let read = string(value.get_ref()).and_then(|text| match text {
+                    "" => Ok(String::new()),
+                    text => path(text, *most),
+                });
                 keep(value, at(policy), read, wrong);
             }
             Field::Path(at, most) => {
@@ -282,15 +296,18 @@ fn bytes(value: &DeValue<'_>) -> Result<Bytes, String> {
 }
 
 fn weight(value: &DeValue<'_>, most: Weight) -> Result<Weight, String> {
+    let read = whole(value, Weight::MIN.get(), most.get())?;
+    Ok(Weight::new(read).ok_or("not a weight")?)
+}
+
+fn whole(value: &DeValue<'_>, least: u32, most: u32) -> Result<u32, String> {
     let DeValue::Integer(integer) = value else {
         return Err(format!("this is {}", type_word(value)));
     };
     let read = i64::from_str_radix(integer.as_str(), integer.radix())
         .map_err(|_| "too large to be kept")?;
-    let (least, most) = (i64::from(Weight::MIN.get()), i64::from(most.get()));
-    let read = within(read, least, most, |n| n.to_string())?;
-    let weight = u32::try_from(read).ok().and_then(Weight::new);
-    Ok(weight.ok_or("not a weight")?)
+    let read = within(read, i64::from(least), i64::from(most), |n| n.to_string())?;
+    u32::try_from(read).map_err(|_| "too large to be kept".to_owned())
 }
 
 fn number(value: &DeValue<'_>) -> Result<f64, String> {

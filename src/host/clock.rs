@@ -40,6 +40,15 @@ impl HostClock {
     pub fn wall_micros(&self) -> u64 {
         micros(clock_gettime(ClockId::Realtime))
     }
+
+    /// The time of day at a moment of [`Clock::now`], in microseconds since 1970, by what both clocks
+    /// show now; for people only.
+    #[must_use]
+    pub fn wall_at(&self, at: Time) -> i64 {
+        let signed = |micros: u64| i64::try_from(micros).unwrap_or(i64::MAX);
+        let now = self.now();
+        signed(self.wall_micros()) - signed(now.0) + signed(at.0)
+    }
 }
 
 fn micros(time: Timespec) -> u64 {

@@ -326,8 +326,14 @@ impl TreeFiles for FakeTree {
 }
 
 impl KnobHandle for FakeHandle {
-    fn write(&mut self, text: &[u8]) -> Reading<()> {
-        self.tree.state().write(self.group, &self.file, text)
+    fn replace(&mut self, standing: &[u8], text: &[u8]) -> Reading<()> {
+        let mut state = self.tree.state();
+        let group = state.begin(self.group, Some(&self.file), Operation::Read)?;
+        let found = group.files.get(&self.file).ok_or(Absent::Gone)?;
+        if found.strip_suffix(b"\n").unwrap_or(found) != standing {
+            return Err(Absent::Refused);
+        }
+        state.write(self.group, &self.file, text)
     }
 }
 
@@ -405,10 +411,12 @@ mod tests {
         tree.add("/a");
         let held = open_path(&mut tree, b"/a").unwrap();
         let mut handle = tree.detach(&held.dir, "memory.high").unwrap();
-        handle.write(b"8192").unwrap();
+        handle.replace(b"max", b"8192").unwrap();
         assert_eq!(tree.text("/a", "memory.high").as_deref(), Some("8192\n"));
+        let other = handle.replace(b"max", b"4096");
+        assert_eq!(other, Err(Absent::Refused), "something else stands there");
         tree.remake("/a");
-        assert_eq!(handle.write(b"4096"), Err(Absent::Gone));
+        assert_eq!(handle.replace(b"max", b"4096"), Err(Absent::Gone));
         assert_eq!(tree.text("/a", "memory.high").as_deref(), Some("max\n"));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A scan goes from the root downwards and stops at containers. Groups that are known stay open and
 //! cost nothing; a directory is listed again only when inotify told of it, when changes were lost,
-//! or when a full scan is asked for. A directory is watched *before* it is listed, so that a child
+//! or when its turn has come. A directory is watched *before* it is listed, so that a child
 //! made in between is told.
 //!
 //! All of it is bounded, because whoever has a delegated subtree may make as many groups as he
@@ -14,16 +14,18 @@
 use super::files::{Changes, Listing, Opened, TreeFiles};
 use super::recognise::recognise;
 use crate::model::{Absent, GroupId, Member, Reading};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 mod access;
 mod build;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use build::Rules;
 
 use access::Texts;
+use walk::Walk;
 
 /// No group with a longer path is looked at: nested groups could otherwise make paths of megabytes.
 pub const PATH_MAX: usize = 4096;
@@ -51,6 +53,9 @@ impl Default for Limits {
 pub enum Extent {
     /// Where something changed since the last scan.
     Changed,
+    /// There, and in the next so many groups in turn: a look at everything, spread over time, so that
+    /// no scan of many groups holds the loop.
+    Next(usize),
     /// Everywhere.
     All,
 }
@@ -83,6 +88,10 @@ pub struct Forest<T: TreeFiles> {
     adopted: HashMap<GroupId, (T::Dir, Vec<u8>)>,
     walks: u64,
     refreshed: usize,
+    /// A knob was read by itself since the last refresh, and was not what is known of it.
+    reread: bool,
+    /// Whose turn of [`Extent::Next`] it was last.
+    doubted: usize,
     listing: Listing,
     changes: Vec<GroupId>,
 }
@@ -99,6 +108,10 @@ struct Node<D> {
     /// Its children must be listed (again).
     stale: bool,
     watched: bool,
+    /// Children that its last listing left out.
+    left_out: usize,
+    /// Its last listing worked, and left out nobody for any reason.
+    complete: bool,
     /// The walk that saw it last.
     walk: u64,
 }
@@ -123,6 +136,8 @@ impl<T: TreeFiles> Forest<T> {
             adopted: HashMap::new(),
             walks: 0,
             refreshed: 0,
+            reread: false,
+            doubted: 0,
             listing: Listing::default(),
             changes: Vec::new(),
         }
@@ -157,13 +172,7 @@ impl<T: TreeFiles> Forest<T> {
     pub fn scan(&mut self, extent: Extent, is_container: &dyn Fn(&[u8]) -> bool) -> Reading<Scan> {
         self.mark(extent);
         self.walks += 1;
-        let mut walk = Walk {
-            scan: Scan::default(),
-            to_open: self.limits.opened_per_scan,
-            own: VecDeque::new(),
-            delegated: VecDeque::new(),
-            is_container,
-        };
+        let mut walk = Walk::new(self.limits.opened_per_scan, is_container);
         let root = match self.order.first() {
             Some(&root) => root,
             None => {
@@ -172,7 +181,7 @@ impl<T: TreeFiles> Forest<T> {
             }
         };
         self.order.clear();
-        walk.own.push_back(root);
+        walk.push(root, 0);
         while let Some(id) = walk.next() {
             self.visit(id, &mut walk);
         }
@@ -183,17 +192,50 @@ impl<T: TreeFiles> Forest<T> {
         Ok(walk.scan)
     }
 
-    /// Forgets what every group is, for a policy with other globs. Scan until it is finished
-    /// before anything is looked up again.
-    pub fn forget(&mut self) {
-        self.nodes.clear();
-        self.order.clear();
+    /// Scans until everything is known: nobody shall be judged by half of a tree. However fast others
+    /// are made meanwhile, it ends when the most groups that can be known could be.
+    ///
+    /// # Errors
+    /// As [`scan`](Forest::scan).
+    pub fn scan_whole(&mut self, is_container: &dyn Fn(&[u8]) -> bool) -> Reading<Scan> {
+        let rounds = self.limits.groups / self.limits.opened_per_scan.max(1);
+        let mut whole = self.scan(Extent::All, is_container)?;
+        for _ in 0..rounds {
+            if !whole.unfinished {
+                break;
+            }
+            let changed = whole.changed;
+            whole = self.scan(Extent::Changed, is_container)?;
+            whole.changed |= changed;
+        }
+        Ok(whole)
+    }
+
+    /// How many groups are known.
+    pub const fn groups(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Tells anew what every group is, for a policy with other globs; the next scan looks into those
+    /// that are no containers any more. All stay open: a tree that is half known meanwhile would make
+    /// the others look gone, and what is held for them be given back.
+    pub fn recognise_again(&mut self, is_container: &dyn Fn(&[u8]) -> bool) {
+        for node in self.nodes.values_mut() {
+            node.kind = recognise(&node.path, is_container).map_or(Kind::Inner, Kind::Top);
+            node.stale = true;
+            if matches!(node.kind, Kind::Top(_)) {
+                node.children.clear();
+                node.complete = false;
+            }
+        }
     }
 
     /// Reads the knobs of the next `count` groups again; a full round takes as many calls as there
-    /// are groups over `count`. Whether any was not what it had been.
+    /// are groups over `count`. Whether any was not what it had been, since the last call: each
+    /// knob that is read by itself counts too. Who gives a knob back reads it at the end, so that our
+    /// own value, if it was met here meanwhile, is not taken for the group's afterwards.
     pub fn refresh(&mut self, count: usize) -> bool {
-        let mut changed = false;
+        let mut changed = std::mem::take(&mut self.reread);
         for _ in 0..count.min(self.order.len()) {
             self.refreshed = self.refreshed.wrapping_add(1) % self.order.len();
             let node = self
@@ -215,6 +257,12 @@ impl<T: TreeFiles> Forest<T> {
         let told = self.files.changes(&mut self.changes);
         if extent == Extent::All || told == Changes::Lost {
             self.nodes.values_mut().for_each(|node| node.stale = true);
+        }
+        if let Extent::Next(count) = extent {
+            for _ in 0..count.min(self.order.len()) {
+                self.doubted = (self.doubted + 1) % self.order.len();
+                self.changes.extend(self.order.get(self.doubted));
+            }
         }
         for id in &self.changes {
             if let Some(node) = self.nodes.get_mut(id) {
@@ -243,6 +291,8 @@ impl<T: TreeFiles> Forest<T> {
             walk.scan.failed = Some(why);
         }
         node.walk = self.walks;
+        walk.scan.left_out += node.left_out;
+        walk.scan.unwatched += usize::from(!node.watched && !matches!(node.kind, Kind::Top(_)));
         for child in &node.children {
             if let Some(owner) = self.nodes.get(child).map(|child| child.owner) {
                 walk.push(*child, owner);
@@ -256,15 +306,16 @@ impl<T: TreeFiles> Forest<T> {
     fn list(&mut self, id: GroupId, node: &mut Node<T::Dir>, walk: &mut Walk<'_>) -> Reading<()> {
         if !node.watched {
             node.watched = self.files.watch(&node.dir, id).is_ok();
-            walk.scan.unwatched += usize::from(!node.watched);
         }
         let mut listing = std::mem::take(&mut self.listing);
         listing.restart(self.limits.groups);
         let listed = self.files.children(&node.dir, &mut listing);
+        let was_complete = node.complete;
+        node.complete = listed.is_ok() && !listing.was_cut();
         if listed.is_ok() {
             node.stale = false;
             node.children.clear();
-            walk.scan.left_out += usize::from(listing.was_cut());
+            node.left_out = usize::from(listing.was_cut());
             for (name, child) in listing.iter() {
                 if let Some(child) = self.child(id, node, name, child, walk) {
                     node.children.push(child);
@@ -274,6 +325,7 @@ impl<T: TreeFiles> Forest<T> {
             walk.scan.changed |= kind != node.kind;
             node.kind = kind;
         }
+        walk.scan.changed |= node.complete != was_complete;
         self.listing = listing;
         listed
     }
@@ -302,11 +354,13 @@ impl<T: TreeFiles> Forest<T> {
         // The parent itself is out of the map while it is visited.
         let is_full = self.nodes.len() + 1 >= most;
         if is_full || node.path.len() + 1 + name.len() > PATH_MAX {
-            walk.scan.left_out += 1;
+            node.left_out += 1;
+            node.complete = false;
             return None;
         }
         if walk.to_open == 0 {
             node.stale = true;
+            node.complete = false;
             walk.scan.unfinished = true;
             return None;
         }
@@ -318,6 +372,7 @@ impl<T: TreeFiles> Forest<T> {
             }
             Err(why) => {
                 if why != Absent::Gone {
+                    node.complete = false;
                     walk.scan.failed = Some(why);
                 }
                 None
@@ -347,6 +402,8 @@ impl<T: TreeFiles> Forest<T> {
             children: Vec::new(),
             stale: true,
             watched: false,
+            left_out: 0,
+            complete: false,
             walk: 0,
         };
         self.nodes.insert(id, node);
@@ -380,28 +437,3 @@ impl<T: TreeFiles> Forest<T> {
 
 /// systemd's units that hold processes.
 const UNITS: [&[u8]; 5] = [b".service", b".scope", b".socket", b".mount", b".swap"];
-
-/// The state of one walk.
-struct Walk<'a> {
-    scan: Scan,
-    to_open: usize,
-    /// The host's own groups come first.
-    own: VecDeque<GroupId>,
-    /// Groups that belong to users.
-    delegated: VecDeque<GroupId>,
-    is_container: &'a dyn Fn(&[u8]) -> bool,
-}
-
-impl Walk<'_> {
-    fn next(&mut self) -> Option<GroupId> {
-        self.own.pop_front().or_else(|| self.delegated.pop_front())
-    }
-
-    fn push(&mut self, id: GroupId, owner: u32) {
-        if owner == 0 {
-            self.own.push_back(id);
-        } else {
-            self.delegated.push_back(id);
-        }
-    }
-}

@@ -8,7 +8,7 @@ use super::KnobHandle;
 use super::errno::absent;
 use super::files::{Changes, HostFile, Listing, Opened, TreeFiles, is_component};
 use super::watch::TreeWatch;
-use crate::model::{Absent, GroupId, Reading};
+use crate::model::{Absent, GroupId, ORIGINAL_MAX, Reading};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, fstat, fstatfs, openat,
@@ -26,6 +26,9 @@ const LIST_BUFFER: usize = 16 * 1024;
 
 /// The kernel gives a file's text in pieces of a page, on every machine at least this long.
 const ONE_PIECE: usize = 4096;
+
+/// Room for the longest knob, its newline, and a byte to tell that there is more.
+const KNOB_ROOM: usize = ORIGINAL_MAX + 2;
 
 /// A file that every cgroup has as long as it is there.
 const ALWAYS_THERE: &str = "cgroup.controllers";
@@ -46,7 +49,7 @@ pub struct LinuxDir(OwnedFd);
 #[derive(Debug)]
 pub struct LinuxFile(OwnedFd);
 
-/// A knob opened for writing only.
+/// A knob opened to be compared and written.
 #[derive(Debug)]
 pub struct LinuxHandle(OwnedFd);
 
@@ -94,7 +97,7 @@ impl LinuxTree {
 
     /// Opens a pressure file for a trigger, which lives as long as the descriptor.
     pub(super) fn open_trigger(&self, dir: &LinuxDir, name: &str) -> Reading<OwnedFd> {
-        file(dir, name, TRIGGER)
+        file(dir, name, BOTH)
     }
 
     fn opened(fd: OwnedFd) -> Reading<Opened<LinuxDir>> {
@@ -117,7 +120,9 @@ const READ: OFlags = OFlags::RDONLY
 const WRITE: OFlags = OFlags::WRONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-const TRIGGER: OFlags = OFlags::RDWR
+/// For triggers, and for knobs that another thread writes: since 6.16 such a write of `memory.high`
+/// does not reclaim.
+const BOTH: OFlags = OFlags::RDWR
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
@@ -236,7 +241,7 @@ impl TreeFiles for LinuxTree {
     }
 
     fn detach(&mut self, dir: &LinuxDir, name: &str) -> Reading<LinuxHandle> {
-        file(dir, name, WRITE | OFlags::NONBLOCK).map(LinuxHandle)
+        file(dir, name, BOTH).map(LinuxHandle)
     }
 
     fn watch(&mut self, dir: &LinuxDir, id: GroupId) -> Reading<()> {
@@ -254,7 +259,13 @@ impl TreeFiles for LinuxTree {
 }
 
 impl KnobHandle for LinuxHandle {
-    fn write(&mut self, text: &[u8]) -> Reading<()> {
+    fn replace(&mut self, standing: &[u8], text: &[u8]) -> Reading<()> {
+        let mut room = [0; KNOB_ROOM];
+        let length = retry_on_intr(|| pread(&self.0, &mut room, 0)).map_err(absent)?;
+        let found = room.get(..length).unwrap_or_default();
+        if found.strip_suffix(b"\n").unwrap_or(found) != standing {
+            return Err(Absent::Refused);
+        }
         write_whole(&self.0, text)
     }
 }

@@ -6,6 +6,7 @@ mod doorbell;
 mod errno;
 mod fake;
 mod files;
+mod folder;
 mod forest;
 mod jiffies;
 mod linux;
@@ -18,6 +19,7 @@ mod recognise;
 mod root;
 mod sample;
 mod start;
+mod states;
 mod survey;
 mod wait;
 mod watch;
@@ -27,6 +29,7 @@ pub use clock::{Clock, FakeClock, HostClock};
 pub use doorbell::{Armed, RingsAt};
 pub use fake::{FakeDir, FakeFile, FakeHandle, FakeTree, FakeWrite, Operation};
 pub use files::{Changes, HostFile, Listing, Opened, TreeFiles, open_path, read_text};
+pub use folder::Folder;
 pub use forest::{Extent, Forest, Limits, PATH_MAX, Rules, Scan};
 pub use linux::{LinuxDir, LinuxFile, LinuxHandle, LinuxTree, NotARoot};
 pub use pids::Pids;
@@ -35,6 +38,7 @@ pub use recognise::{NAME_MAX, recognise, shown};
 pub use root::{NoRoot, TreeRoot, tree_root};
 pub use sample::Sampler;
 pub use start::{Refusal, open_tree, own_group, psi_interval};
+pub use states::{note_state, noted_states, states_file};
 pub use survey::{Capabilities, Manager, Place, Survey, Trigger, boot_id, find_root, managers};
 pub use wait::{FakeWaiter, Nudger, Wait, Waiter, Wakes};
 pub use whole_file::{FileError, read_whole};
@@ -67,7 +71,7 @@ pub trait KnobFiles {
     type Handle: KnobHandle;
 
     /// Opens the knob for another thread: a write that may reclaim memory takes seconds, and the
-    /// control thread does not wait for it. On Linux the file is opened for writing with
+    /// control thread does not wait for it. On Linux the file is opened to be read and written, with
     /// `O_NONBLOCK`: since 6.16 such a write does not reclaim, and older kernels ignore the flag.
     ///
     /// # Errors
@@ -84,11 +88,14 @@ pub trait KnobFiles {
 
 /// One knob of one group, opened for a thread of its own.
 pub trait KnobHandle: Send + 'static {
-    /// Writes `text` with one `write()` call. May take seconds.
+    /// Writes `text` with one `write()` call where `standing` still stands there, byte for byte but
+    /// for the newline: it may have waited long for its turn, and somebody else may have written
+    /// since. May take seconds.
     ///
     /// # Errors
-    /// Why it could not be written.
-    fn write(&mut self, text: &[u8]) -> Reading<()>;
+    /// [`Absent::Refused`](crate::model::Absent::Refused) where something else stands there, which is
+    /// left; else why it could not be read or written.
+    fn replace(&mut self, standing: &[u8], text: &[u8]) -> Reading<()>;
 }
 
 /// Where a group was when it was held, from the cgroup root.

@@ -7,7 +7,7 @@ use super::errno::absent;
 use super::raw;
 use crate::model::Absent;
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::{Errno, write};
+use rustix::io::{Errno, read, write};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -72,11 +72,23 @@ pub fn lock_memory() -> Result<(), Unprotected> {
 /// # Errors
 /// [`Unprotected::Oom`].
 pub fn be_spared_by_oom() -> Result<(), Unprotected> {
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
     openat(CWD, c"/proc/self/oom_score_adj", flags, Mode::empty())
-        .and_then(|fd| write(&fd, OOM_SCORE))
-        .map(drop)
+        .and_then(|fd| {
+            let mut room = [0; 8];
+            let length = read(&fd, &mut room)?;
+            if is_spared(room.get(..length).unwrap_or_default()) {
+                return Ok(());
+            }
+            write(&fd, OOM_SCORE).map(drop)
+        })
         .map_err(|errno| Unprotected::Oom(absent(errno)))
+}
+
+/// Whether a score is as low as ours or lower: a unit's own is not to be raised.
+fn is_spared(score: &[u8]) -> bool {
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.trim().parse::<i32>().ok();
+    number(score).is_some_and(|score| number(OOM_SCORE).is_some_and(|ours| score <= ours))
 }
 
 /// Puts the *calling thread* above all ordinary ones (SCHED_RR, lowest priority; threads and
@@ -153,6 +165,19 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains("permission denied"), "{text}");
             assert!(text.contains(remedy), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_score_that_spares_us_more_than_ours_stays() {
+        let table = [
+            ("-999\n", true),
+            ("-900\n", true),
+            ("0\n", false),
+            ("", false),
+        ];
+        for (score, spared) in table {
+            assert_eq!(is_spared(score.as_bytes()), spared, "{score}");
         }
     }
 

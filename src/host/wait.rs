@@ -13,7 +13,7 @@ use super::forest::Forest;
 use super::linux::LinuxTree;
 use crate::model::{GroupId, Reading, Resource, Time, Topology};
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, read, write};
 use rustix::time::{
@@ -41,6 +41,10 @@ pub struct Wakes {
 pub trait Wait<T: TreeFiles> {
     /// Sleeps until `until` or an earlier reason; returns at once where `until` is past.
     fn wait(&mut self, until: Time) -> Wakes;
+
+    /// Sleeps until `until`, deaf to doorbells and to changes of the tree, which are told by the next
+    /// [`wait`](Wait::wait). Only another thread ends it earlier: then why is told.
+    fn rest(&mut self, until: Time) -> Option<Wakes>;
 
     /// Whose doorbells rang in the last wait.
     fn rung(&self) -> &[(GroupId, Resource)];
@@ -126,6 +130,16 @@ impl Waiter {
         self.nudge.clone()
     }
 
+    /// Whether the timer will end a sleep at this moment.
+    fn set_timer(&self, until: Time) -> bool {
+        // A time of zero would stop the timer.
+        let at = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: timespec(until.max(Time(1))),
+        };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &at).is_ok()
+    }
+
     fn take(&mut self, event: Event, wakes: &mut Wakes) {
         match event.data.u64() {
             TIMER => wakes.timed_out = true,
@@ -148,14 +162,31 @@ impl Waiter {
 }
 
 impl Wait<LinuxTree> for Waiter {
+    fn rest(&mut self, until: Time) -> Option<Wakes> {
+        if !self.set_timer(until) {
+            return None;
+        }
+        loop {
+            let mut fds = [
+                PollFd::new(&self.timer, PollFlags::IN),
+                PollFd::from_borrowed_fd(self.nudge.0.as_fd(), PollFlags::IN),
+            ];
+            match poll(&mut fds, None) {
+                Err(Errno::INTR) => continue,
+                Ok(_) if !fds[1].revents().is_empty() => {}
+                _ => return None,
+            }
+            let _ = read(self.nudge.0.as_fd(), &mut [0; 8]);
+            return Some(Wakes {
+                nudge: true,
+                ..Wakes::default()
+            });
+        }
+    }
+
     fn wait(&mut self, until: Time) -> Wakes {
         self.rung.clear();
-        // A time of zero would stop the timer.
-        let at = Itimerspec {
-            it_interval: Timespec::default(),
-            it_value: timespec(until.max(Time(1))),
-        };
-        if timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &at).is_err() {
+        if !self.set_timer(until) {
             return Wakes {
                 timed_out: true,
                 ..Wakes::default()
@@ -242,6 +273,11 @@ impl Wait<FakeTree> for FakeWaiter {
         wakes
     }
 
+    fn rest(&mut self, until: Time) -> Option<Wakes> {
+        self.clock.set(until);
+        None
+    }
+
     fn rung(&self) -> &[(GroupId, Resource)] {
         &[]
     }
@@ -302,6 +338,22 @@ mod tests {
             assert!(HostClock.now() >= until);
         }
         assert_eq!(waiter.wait(Time(0)), TIMED_OUT);
+    }
+
+    #[test]
+    fn a_rest_hears_another_thread_and_nothing_else_which_the_next_wait_tells() {
+        let (folder, mut tree, mut waiter) = rig();
+        let root = tree.root().unwrap();
+        tree.watch(&root.dir, root.id).unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        let until = soon(5);
+        assert_eq!(waiter.rest(until), None);
+        assert!(HostClock.now() >= until);
+        waiter.nudger().nudge();
+        let told = waiter.rest(soon(60_000)).unwrap();
+        assert!(told.nudge && !told.tree);
+        assert_eq!(waiter.rest(Time(0)), None, "a nudge is told once");
+        assert!(waiter.wait(soon(60_000)).tree);
     }
 
     #[test]

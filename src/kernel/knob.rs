@@ -75,6 +75,36 @@ pub fn same(knob: Knob, a: &[u8], b: &[u8]) -> bool {
     }
 }
 
+/// Whether `value` leaves more than what stands in `text`. What cannot be compared does not: `cpu.idle`,
+/// bursts, and texts that mean nothing.
+#[must_use]
+pub fn is_looser(value: KnobValue, knob: Knob, text: &[u8]) -> bool {
+    let limit = |new: Limit<u128>, old: Limit<u128>| match (new, old) {
+        (_, Limit::Max) => false,
+        (Limit::Max, Limit::At(_)) => true,
+        (Limit::At(new), Limit::At(old)) => new > old,
+    };
+    match (value, decode(knob, text)) {
+        (KnobValue::Weight(new), Ok(KnobValue::Weight(old))) => new > old,
+        (KnobValue::Bytes(new), Ok(KnobValue::Bytes(old))) => {
+            let plain = |limit| match limit {
+                Limit::Max => Limit::Max,
+                Limit::At(Bytes(bytes)) => Limit::At(u128::from(bytes)),
+            };
+            limit(plain(new), plain(old))
+        }
+        (KnobValue::CpuMax(new), Ok(KnobValue::CpuMax(old))) => {
+            // Quotas are compared by the time that they leave in both periods together.
+            let over = |quota: Limit<Span>, period: Span| match quota {
+                Limit::Max => Limit::Max,
+                Limit::At(quota) => Limit::At(u128::from(quota.0) * u128::from(period.0)),
+            };
+            limit(over(new.quota, old.period), over(old.quota, new.period))
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +194,53 @@ mod tests {
     fn a_page_size_of_zero_is_survived() {
         let value = KnobValue::Bytes(Limit::At(Bytes(5)));
         assert_eq!(shown(value, Bytes(0)), value);
+    }
+
+    #[test]
+    fn looser_is_what_leaves_more() {
+        let max = |quota, period| {
+            KnobValue::CpuMax(CpuMax {
+                quota,
+                period: Span(period),
+            })
+        };
+        let weight = |value| KnobValue::Weight(Weight::new(value).unwrap());
+        let bytes = KnobValue::Bytes;
+        let table = [
+            (weight(9), Knob::CpuWeight, "5", true),
+            (weight(5), Knob::CpuWeight, "5", false),
+            (weight(5), Knob::CpuWeight, "0", false),
+            (bytes(Limit::Max), Knob::MemoryHigh, "4096", true),
+            (bytes(Limit::Max), Knob::MemoryHigh, "max", false),
+            (bytes(Limit::At(Bytes(8))), Knob::MemoryHigh, "4", true),
+            (bytes(Limit::At(Bytes(8))), Knob::MemoryHigh, "max", false),
+            (
+                max(Limit::At(Span(2_000)), 10_000),
+                Knob::CpuMax,
+                "10000 100000",
+                true,
+            ),
+            (
+                max(Limit::At(Span(1_000)), 10_000),
+                Knob::CpuMax,
+                "10000 100000",
+                false,
+            ),
+            (
+                max(Limit::At(Span(u64::MAX)), 1),
+                Knob::CpuMax,
+                "max 100000",
+                false,
+            ),
+            (KnobValue::Idle(false), Knob::CpuIdle, "1", false),
+        ];
+        for (value, knob, text, looser) in table {
+            assert_eq!(
+                is_looser(value, knob, text.as_bytes()),
+                looser,
+                "{value:?} {text}"
+            );
+        }
     }
 
     #[test]

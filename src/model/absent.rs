@@ -6,7 +6,8 @@ use std::fmt;
 ///
 /// Classified from `errno`, never from `std::io::ErrorKind`: reading a file of a removed cgroup
 /// gives ENODEV, which has no kind of its own in Rust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Absent {
     /// The cgroup (or process) went away: ENODEV, or ENOENT on its held directory, or ESRCH.
     Gone,

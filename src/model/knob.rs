@@ -1,13 +1,18 @@
 //! The cgroup interface files that we hold, and what stands in them.
 
-use super::{Bytes, Limit, Span, Weight};
+use std::fmt;
+
+use super::{Bytes, Limit, Resource, Rung, Span, Weight};
 
 /// A cgroup interface file that an intervention may hold.
 ///
 /// The order is the order in which originals are put back: idle before weight (while `cpu.idle` is
 /// 1 every write of `cpu.weight` fails), `cpu.max` before its burst (a quota below the burst is
 /// refused).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Knob {
     /// `cpu.idle`: 1 runs the whole cgroup as SCHED_IDLE.
@@ -25,7 +30,7 @@ pub enum Knob {
 }
 
 /// `cpu.max`: how much CPU time a cgroup may use in each period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct CpuMax {
     /// CPU time per period, summed over CPUs; at least 1 ms.
     pub quota: Limit<Span>,
@@ -34,7 +39,8 @@ pub struct CpuMax {
 }
 
 /// What we want a knob to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KnobValue {
     /// For [`Knob::CpuIdle`].
     Idle(bool),
@@ -94,6 +100,27 @@ impl Knob {
         Knob::ALL.into_iter().find(|knob| *knob as u8 == number)
     }
 
+    /// What it limits.
+    #[must_use]
+    pub const fn resource(self) -> Resource {
+        match self {
+            Knob::CpuIdle | Knob::CpuWeight | Knob::CpuMax | Knob::CpuMaxBurst => Resource::Cpu,
+            Knob::MemoryHigh | Knob::MemorySwapMax => Resource::Memory,
+        }
+    }
+
+    /// The rung that is held by it.
+    #[must_use]
+    pub const fn rung(self) -> Rung {
+        match self {
+            Knob::CpuIdle => Rung::Idle,
+            Knob::CpuWeight => Rung::Weight,
+            Knob::CpuMax | Knob::CpuMaxBurst => Rung::Cap,
+            Knob::MemoryHigh => Rung::High,
+            Knob::MemorySwapMax => Rung::Swap,
+        }
+    }
+
     /// Whether a write may make the writer reclaim memory inside `write()`, possibly for seconds.
     #[must_use]
     pub const fn may_reclaim(self) -> bool {
@@ -119,8 +146,24 @@ impl Original {
     }
 }
 
-impl std::fmt::Debug for Original {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// As it stands in the kernel's file, but for sizes, which are shown for people.
+impl fmt::Display for KnobValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KnobValue::Idle(on) => write!(f, "{}", u8::from(*on)),
+            KnobValue::Weight(weight) => write!(f, "{}", weight.get()),
+            KnobValue::CpuMax(CpuMax { quota, period }) => match quota {
+                Limit::Max => write!(f, "max {}", period.micros()),
+                Limit::At(quota) => write!(f, "{} {}", quota.micros(), period.micros()),
+            },
+            KnobValue::Burst(burst) => write!(f, "{}", burst.micros()),
+            KnobValue::Bytes(limit) => limit.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Original {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "Original({:?})",

@@ -4,9 +4,11 @@
 //! Every other room speaks in these types; this room uses no other room.
 
 mod absent;
+mod explain;
 mod knob;
 mod plan;
 mod policy;
+mod replay;
 mod sample;
 #[cfg(test)]
 mod tests;
@@ -16,16 +18,25 @@ mod unit;
 mod view;
 
 pub use absent::{Absent, Reading};
+pub use explain::{
+    BlameView, End, EntitledBy, EntitledView, Excuse, Explained, Explanation, Fate, HoldView,
+    KnobView, PastView, ProofView, ReleaseView, StepView, StrainView, SuspectView, Wait, Who,
+};
 pub use knob::{CpuMax, Knob, KnobValue, ORIGINAL_MAX, Original};
 pub use plan::{
     Change, Contender, Event, EventKind, Evidence, Outcome, Pace, Resource, Role, Rung, Step,
     Verdict, WhyNobody, Written,
 };
 pub use policy::{
-    CpuPolicy, DetectPolicy, Matcher, MemoryPolicy, Mode, Policy, ReleasePolicy, RuntimePolicy,
+    CpuPolicy, DetectPolicy, Matcher, MemoryPolicy, Mode, Policy, RecordPolicy, ReleasePolicy,
+    RuntimePolicy,
+};
+pub use replay::{
+    Agreement, By, Difference, Extent, Paces, Replayed, Simulated, SimulatedTrace, Tally, Told,
+    TraceHead,
 };
 pub use sample::{ContainerSample, CpuUse, HostSample, MemoryUse, Sample, Stall};
 pub use time::{Span, Time};
 pub use topology::{Group, GroupId, Knobs, Member, Runtime, Topology};
 pub use unit::{Bytes, Limit, Share, Weight};
-pub use view::{ContainerView, Header, LimitView, Status};
+pub use view::{ContainerView, EventSuspect, EventView, Header, LimitView, Status};

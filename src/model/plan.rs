@@ -30,7 +30,8 @@ pub struct Step {
 }
 
 /// How fast to tick.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pace {
     /// No bucket holds anything: slow sweeps, doorbells armed.
     #[default]
@@ -42,7 +43,8 @@ pub enum Pace {
 }
 
 /// One write.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Hold a knob at a value: journal the original if this is new, then write.
     Hold {
@@ -57,6 +59,20 @@ pub enum Change {
         /// How long it stands unless renewed.
         lease: Span,
     },
+    /// Hold a knob at a value that gives its group more than stood there: the one change that does. As
+    /// with a hold the original is journaled first.
+    Lift {
+        /// The victim's side of the fork.
+        group: GroupId,
+        /// Which knob.
+        knob: Knob,
+        /// To what.
+        value: KnobValue,
+        /// The container that this is for.
+        victim: GroupId,
+        /// How long it stands unless renewed.
+        lease: Span,
+    },
     /// Put the original back and forget it.
     Release {
         /// Whose knob.
@@ -67,7 +83,7 @@ pub enum Change {
 }
 
 /// What became of one [`Change`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Outcome {
     /// Whose knob.
     pub group: GroupId,
@@ -78,7 +94,8 @@ pub struct Outcome {
 }
 
 /// The result of a write or of a look at a held knob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Written {
     /// It stands as asked, read back.
     Done,
@@ -100,7 +117,7 @@ pub enum Written {
 }
 
 /// Something worth telling, with its evidence.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Event {
     /// When.
     pub at: Time,
@@ -111,7 +128,8 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// A victim's bucket ran over.
     Alarm,
@@ -128,6 +146,15 @@ pub enum EventKind {
     },
     /// A held knob is loosened a step.
     Loosened {
+        /// Whose knob.
+        lever: GroupId,
+        /// Which knob.
+        knob: Knob,
+        /// To what.
+        value: KnobValue,
+    },
+    /// The victim's own knob is raised beside what is held for it.
+    Lifted {
         /// Whose knob.
         lever: GroupId,
         /// Which knob.
@@ -154,20 +181,21 @@ pub enum EventKind {
 }
 
 /// The outcome of an experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Harm fell by more than chance explains, or came back on release.
     Confirmed,
     /// Harm did not fall: undone, another suspect is looked for.
     Exonerated,
-    /// Neither can be said (the suspect rested by itself): never escalates.
+    /// Neither can be said (the suspect rested by itself, nothing was measured, or it is a dry-run):
+    /// never escalates, and is tried back.
     Unproven,
-    /// The wanted write could not be made.
-    Failed,
 }
 
 /// Why an alarm led to no action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum WhyNobody {
     /// Nobody takes more than it is entitled to.
     NoExcess,
@@ -186,7 +214,7 @@ pub enum WhyNobody {
 }
 
 /// On what grounds: numbers, not prose.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Evidence {
     /// Which resource; `None` where it is about none.
     pub resource: Option<Resource>,
@@ -209,7 +237,7 @@ pub struct Evidence {
 }
 
 /// One suspect in an evidence.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Contender {
     /// Who.
     pub id: GroupId,

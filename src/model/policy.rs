@@ -18,6 +18,8 @@ pub struct Policy {
     pub release: ReleasePolicy,
     /// `[runtime]`.
     pub runtime: RuntimePolicy,
+    /// `[record]`.
+    pub record: RecordPolicy,
     /// `[protect]`: containers and services that are never held, and whose harm is measured.
     pub protect: Vec<Matcher>,
     /// `[containers]`: further cgroups that are containers, by path glob.
@@ -31,7 +33,7 @@ pub enum Mode {
     /// Decide and act.
     #[default]
     Enforce,
-    /// Decide and tell; write nothing.
+    /// Decide and tell; write nothing, but give back what an earlier run left.
     DryRun,
 }
 
@@ -112,16 +114,31 @@ pub struct ReleasePolicy {
 /// `[runtime]`: the governor itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuntimePolicy {
-    /// `budget`: the part of one CPU that the governor may use for sampling.
+    /// `budget`: the part of one CPU that the governor may use in the mean.
     pub budget: Share,
     /// `socket`: where `governor status` asks.
     pub socket: String,
     /// `state`: the folder of the journal; should be on a tmpfs.
     pub state: String,
-    /// `rescan`: the slow re-scan of the cgroup tree.
+    /// `rescan`: the time in which every group is listed again, in turns, whatever inotify told.
     pub rescan: Span,
     /// `docker`: sockets of Docker-compatible APIs for names, tried in turn; may be empty.
     pub docker: Vec<String>,
+}
+
+/// `[record]`: what is kept of the recent past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordPolicy {
+    /// `enabled`: whether the recent past is kept at all.
+    pub enabled: bool,
+    /// `keep`: how much of it.
+    pub keep: Span,
+    /// `size`: and how many bytes at most.
+    pub size: Bytes,
+    /// `incidents`: the folder of one file for each intervention; empty for none.
+    pub incidents: String,
+    /// `incidents_max`: how many of them; at least 1.
+    pub incidents_max: u32,
 }
 
 /// One `[[protect]]` entry: all fields that are given must match.
@@ -186,6 +203,13 @@ impl Default for Policy {
                     "/run/docker.sock".to_owned(),
                     "/run/podman/podman.sock".to_owned(),
                 ],
+            },
+            record: RecordPolicy {
+                enabled: true,
+                keep: Span::from_secs(300),
+                size: Bytes::from_mib(16),
+                incidents: "/var/lib/governor/incidents".to_owned(),
+                incidents_max: 20,
             },
             protect: [
                 "/init.scope",

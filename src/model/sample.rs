@@ -3,7 +3,7 @@
 use super::{Bytes, GroupId, Outcome, Reading, Span, Time};
 
 /// One tick's readings. Counters are cumulative, exactly as the kernel gives them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Sample {
     /// When the reading began.
     pub at: Time,
@@ -17,7 +17,7 @@ pub struct Sample {
 }
 
 /// The whole machine's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HostSample {
     /// CPUs that are online; at least 1.
     pub cpus: u32,
@@ -34,7 +34,7 @@ pub struct HostSample {
 }
 
 /// One container's counters and levels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ContainerSample {
     /// Whose.
     pub id: GroupId,
@@ -53,7 +53,7 @@ pub struct ContainerSample {
 }
 
 /// `cpu.stat`, cumulative.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CpuUse {
     /// CPU time used.
     pub usage: Span,
@@ -62,7 +62,7 @@ pub struct CpuUse {
 }
 
 /// `memory.*` levels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MemoryUse {
     /// `memory.current`.
     pub current: Bytes,
@@ -71,7 +71,7 @@ pub struct MemoryUse {
 }
 
 /// A PSI file's cumulative totals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Stall {
     /// Time in which at least one task waited.
     pub some: Span,

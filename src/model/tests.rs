@@ -154,6 +154,7 @@ fn group(id: u64, parent: Option<usize>, member: Member, protected: bool) -> Gro
         member,
         knobs: Knobs::absent(Absent::NotRead),
         protected,
+        complete: true,
     }
 }
 

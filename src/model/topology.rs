@@ -1,28 +1,31 @@
 //! The cgroup tree as far as it matters: every group that is not inside a container, and each
 //! container's own top group.
 
-use super::{Bytes, CpuMax, Limit, Reading, Weight};
+use super::{Bytes, CpuMax, Knob, KnobValue, Limit, Reading, Weight};
 
 /// Identity of a cgroup: the inode number of its directory. A path is not an identity: a container
 /// that is deleted and made again has the same path and another inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct GroupId(pub u64);
 
 /// The tree. Parents stand before their children; index 0 is the root.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Topology {
     /// All groups.
     pub groups: Vec<Group>,
 }
 
 /// One cgroup.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Group {
     /// Its identity.
     pub id: GroupId,
     /// Index of its parent in [`Topology::groups`]; `None` for the root.
     pub parent: Option<usize>,
     /// Path from the cgroup root, starting with `/`; any bytes but NUL (hostile).
+    #[serde(with = "path_text")]
     pub path: Vec<u8>,
     /// What it is.
     pub member: Member,
@@ -30,10 +33,23 @@ pub struct Group {
     pub knobs: Knobs,
     /// Whether the policy protects it: it may be a victim, never an aggressor.
     pub protected: bool,
+    /// Whether all of its children stand in the tree; of a container, which is one with all that is below
+    /// it, always. A group with unknown children is no lever: nobody knows whom it would move.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub complete: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn is_true(value: &bool) -> bool {
+    *value
 }
 
 /// What a group is to us.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Member {
     /// A slice or other inner group; holds no processes of its own that matter.
     Inner,
@@ -59,7 +75,8 @@ pub enum Member {
 }
 
 /// Which runtime made a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Runtime {
     /// Docker (moby).
     Docker,
@@ -80,7 +97,7 @@ pub enum Runtime {
 }
 
 /// A group's knobs as they stood without us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Knobs {
     /// `cpu.weight`.
     pub cpu_weight: Reading<Weight>,
@@ -110,6 +127,19 @@ impl Knobs {
             memory_high: Err(why),
             memory_max: Err(why),
             memory_swap_max: Err(why),
+        }
+    }
+
+    /// One of them; `None` where it could not be read.
+    #[must_use]
+    pub fn value(&self, knob: Knob) -> Option<KnobValue> {
+        match knob {
+            Knob::CpuIdle => self.cpu_idle.ok().map(KnobValue::Idle),
+            Knob::CpuWeight => self.cpu_weight.ok().map(KnobValue::Weight),
+            Knob::CpuMax => self.cpu_max.ok().map(KnobValue::CpuMax),
+            Knob::CpuMaxBurst => self.cpu_max_burst.ok().map(KnobValue::Burst),
+            Knob::MemoryHigh => self.memory_high.ok().map(KnobValue::Bytes),
+            Knob::MemorySwapMax => self.memory_swap_max.ok().map(KnobValue::Bytes),
         }
     }
 }
@@ -153,6 +183,17 @@ impl Group {
         self.is_container() || (self.protected && matches!(self.member, Member::Service))
     }
 
+    /// For people; a service is called by the last part of its path, which is its unit.
+    #[must_use]
+    pub fn who(&self) -> super::Who {
+        let path = String::from_utf8_lossy(&self.path).into_owned();
+        let name = match &self.member {
+            Member::Container { name, .. } => name.clone(),
+            _ => path.rsplit('/').next().unwrap_or_default().to_owned(),
+        };
+        super::Who { name, path }
+    }
+
     /// The name for people: a container's name, else the path, lossily.
     #[must_use]
     pub fn name(&self) -> String {
@@ -177,5 +218,30 @@ impl Runtime {
             Runtime::Lxc => "lxc",
             Runtime::Policy => "policy",
         }
+    }
+}
+
+/// A path as text where it is UTF-8, else as its bytes: no path is changed by being written down.
+mod path_text {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(path: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(path) {
+            Ok(text) => to.serialize_str(text),
+            Err(_) => path.serialize(to),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Path {
+            Text(String),
+            Bytes(Vec<u8>),
+        }
+        Ok(match Path::deserialize(from)? {
+            Path::Text(text) => text.into_bytes(),
+            Path::Bytes(bytes) => bytes,
+        })
     }
 }

@@ -3,7 +3,19 @@
 use std::fmt;
 
 /// A number of bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Bytes(pub u64);
 
 /// A limit that may be absent: the kernel's word `max`.
@@ -16,11 +28,17 @@ pub enum Limit<T> {
 }
 
 /// `cpu.weight`: 1 to 10000, 100 by default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(try_from = "u32", into = "u32")]
 pub struct Weight(u32);
 
 /// A fraction between 0 and 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize,
+)]
+#[serde(from = "f64", into = "f64")]
 pub struct Share(f64);
 
 impl Bytes {
@@ -98,6 +116,32 @@ impl Share {
     #[must_use]
     pub const fn get(self) -> f64 {
         self.0
+    }
+}
+
+impl TryFrom<u32> for Weight {
+    type Error = &'static str;
+
+    fn try_from(value: u32) -> Result<Weight, &'static str> {
+        Weight::new(value).ok_or("a weight is 1 to 10000")
+    }
+}
+
+impl From<Weight> for u32 {
+    fn from(weight: Weight) -> u32 {
+        weight.get()
+    }
+}
+
+impl From<f64> for Share {
+    fn from(value: f64) -> Share {
+        Share::new(value)
+    }
+}
+
+impl From<Share> for f64 {
+    fn from(share: Share) -> f64 {
+        share.get()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is told to people: plain snapshots, filled by the loop, rendered by `report`.
 
-use super::{Limit, Mode, Resource, Role, Rung};
+use super::{Limit, Mode, Resource, Role, Rung, Verdict, Who};
 
 /// One answer of `governor status`. Times are seconds, shares fractions of 1, sizes bytes.
 /// An absent value is `None`, and is shown as `-`.
@@ -101,9 +101,9 @@ pub struct ContainerView {
 /// One knob that is held.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LimitView {
-    /// The aggressor's name.
+    /// The name of the one whose knob it is: the aggressor, or the victim where its own is raised.
     pub container: String,
-    /// The aggressor's path from the cgroup root, lossily: names need not be unique.
+    /// Its path from the cgroup root, lossily: names need not be unique.
     pub path: String,
     /// The lever's path, lossily: the container's own group or a slice above it.
     pub lever: String,
@@ -125,4 +125,63 @@ pub struct LimitView {
     pub age_s: f64,
     /// Seconds until it is given back unless renewed.
     pub lease_s: f64,
+}
+
+/// One event, with names instead of identities.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct EventView {
+    /// Its number among all of this run of the daemon, from 1 on: where one is missing, it was lost.
+    /// 0 in a recording.
+    pub seq: u64,
+    /// When, in microseconds of the host's monotonic clock.
+    pub at_us: u64,
+    /// When, in microseconds since 1970 (UTC).
+    pub wall_us: Option<i64>,
+    /// `alarm`, `nobody-to-blame`, `tightened`, `loosened`, `proved`, `released`, `cannot-act`, `drift`.
+    pub kind: String,
+    /// Who is blamed or held.
+    pub aggressor: Option<Who>,
+    /// Who is harmed.
+    pub victim: Option<Who>,
+    /// In which resource.
+    pub resource: Option<Resource>,
+    /// The path of the cgroup whose knob is written, lossily.
+    pub lever: Option<String>,
+    /// The file.
+    pub knob: Option<String>,
+    /// What stood there before us.
+    pub original: Option<String>,
+    /// What it is set to.
+    pub to: Option<String>,
+    /// What an experiment brought.
+    pub verdict: Option<Verdict>,
+    /// Why nobody is blamed, or why nothing can be done.
+    pub why: Option<String>,
+    /// The victim's harm, a fraction of time over about half a second.
+    pub harm: f64,
+    /// Its harm before the intervention; 0 where there is none.
+    pub harm_before: f64,
+    /// Its own quiet baseline, a fraction of time.
+    pub baseline: f64,
+    /// Its harm summed up, in seconds.
+    pub bucket_s: f64,
+    /// The suspects, the most blamed first.
+    pub suspects: Vec<EventSuspect>,
+    /// All of this as one line of text, as in the log.
+    pub text: String,
+}
+
+/// One suspect of an event.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct EventSuspect {
+    /// Who.
+    pub who: Who,
+    /// Its part of all blame, a fraction of 1.
+    pub blame: f64,
+    /// What it takes: CPUs, or bytes a second of growth.
+    pub usage: f64,
+    /// What it may take while others want more, in the same unit.
+    pub entitlement: f64,
 }

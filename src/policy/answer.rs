@@ -1,39 +1,81 @@
 //! An alarm's answer: whom to blame, and the first step on each.
 
-use super::blame::Crowd;
+use super::blame::{Crowd, Culprits};
 use super::brain::Brain;
-use super::intervention::{Intervention, Proof};
-use super::ladder::{self, Bounds, FirstCpu};
+use super::intervention::{Beside, Intervention, Proof};
+use super::ladder::{self, Bounds, FirstCpu, Place};
 use super::lever::{self, Lever};
-use crate::model::{Absent, Bytes, Event, EventKind, GroupId, Knobs, Resource, WhyNobody};
+use super::lift::Lifting;
+use crate::model::{Absent, Bytes, Event, EventKind, GroupId, Knobs, Resource, Span, WhyNobody};
+
+/// The same alarm's reasons are told no closer than this.
+const TOLD_APART: Span = Span::from_secs(1);
+
+/// No cap on one that has been known for less: nobody can tell yet what it needs, and a cap, other than
+/// a weight, takes it away. (Seen after a restart of the governor in an attack: the victim was capped.)
+const KNOWN: Span = Span::from_secs(3);
 
 impl Brain {
-    /// Answers the worst alarm of a resource that is not being answered.
+    /// Answers the alarms of a resource, the worst first, until one of them leads to somebody. One
+    /// that leads to nobody must not stand before the others.
     pub(super) fn answer(&mut self, resource: Resource) {
-        let worst = self
-            .tracks
-            .iter()
-            .filter(|track| track.strain(resource).bucket.alarmed())
-            .max_by_key(|track| (track.strain(resource).bucket.level(), track.id));
-        let Some(victim) = worst.map(|track| track.id) else {
+        let mut alarms = std::mem::take(&mut self.alarms);
+        alarms.clear();
+        alarms.extend(self.tracks.iter().filter_map(|track| {
+            let bucket = &track.strain(resource).bucket;
+            bucket.alarmed().then(|| (bucket.level(), track.id))
+        }));
+        alarms.sort_unstable_by(|a, b| b.cmp(a));
+        if alarms.is_empty() {
             self.told[resource as usize] = None;
-            return;
-        };
-        if let Err(why) = self.blame(resource, victim) {
-            let known = self.told[resource as usize] == Some((victim, why));
-            if !known && why != WhyNobody::Busy {
-                self.told[resource as usize] = Some((victim, why));
-                let evidence = self.evidence(resource, victim, None);
-                self.step.events.push(Event {
-                    at: self.now,
-                    kind: EventKind::Nobody(why),
-                    evidence,
-                });
+        }
+        for (place, &(_, victim)) in alarms.iter().enumerate() {
+            match self.blame(resource, victim) {
+                Ok(()) | Err(WhyNobody::Busy) => break,
+                Err(why) if place == 0 => self.tell_nobody(resource, victim, why),
+                Err(_) => {}
             }
+        }
+        self.alarms = alarms;
+    }
+
+    /// Says why the worst alarm leads to nobody: when the answer is new, and not at every tick where
+    /// two take turns.
+    fn tell_nobody(&mut self, resource: Resource, victim: GroupId, why: WhyNobody) {
+        let told = &mut self.told[resource as usize];
+        let is_new = told.is_none_or(|(id, before, at)| {
+            (id, before) != (victim, why) && self.now.since(at) >= TOLD_APART
+        });
+        if is_new {
+            *told = Some((victim, why, self.now));
+            let evidence = self.evidence(resource, victim, None);
+            self.step.events.push(Event {
+                at: self.now,
+                kind: EventKind::Nobody(why),
+                evidence,
+            });
         }
     }
 
     pub(super) fn blame(&mut self, resource: Resource, victim: GroupId) -> Result<(), WhyNobody> {
+        let found = self.whom(resource, victim)?;
+        let mut acted = false;
+        for aggressor in found.iter() {
+            acted |= self.begin(resource, aggressor, victim);
+        }
+        if acted {
+            let case = self.case(resource, victim);
+            for aggressor in found.iter() {
+                self.chronicle.decided(aggressor, resource, &case);
+            }
+            Ok(())
+        } else {
+            Err(WhyNobody::NoLever)
+        }
+    }
+
+    /// Whom a victim's harm leads to, or why to nobody.
+    pub(super) fn whom(&self, resource: Resource, victim: GroupId) -> Result<Culprits, WhyNobody> {
         if self
             .held
             .iter()
@@ -46,48 +88,35 @@ impl Brain {
         let margin = self.policy.detect.margin;
         let free = |id: GroupId| {
             !self.holds(id, resource)
+                && self.track(id).is_some_and(|t| {
+                    !t.protected && t.exonerated.is_none_or(|one| one.until <= self.now)
+                })
+        };
+        let crowd = |Crowd| WhyNobody::NoMargin;
+        if let Some(found) = ledger.culprits(margin, free).map_err(crowd)? {
+            return Ok(found);
+        }
+        // Exoneration gives no immunity from the first rung: when nobody else is left.
+        let late = |id: GroupId| {
+            !self.holds(id, resource)
                 && self
                     .track(id)
-                    .is_some_and(|t| t.exonerated.is_none_or(|until| until <= self.now))
+                    .filter(|t| !t.protected)
+                    .and_then(|t| t.exonerated)
+                    .is_some_and(|one| one.is_late(self.now))
         };
-        let found = ledger
-            .culprits(margin, free)
-            .map_err(|Crowd| WhyNobody::NoMargin)?;
-        let found = match found {
-            Some(found) => found,
-            // Exoneration gives no immunity from the first rung: when nobody else is left.
-            None => {
-                let late = |id: GroupId| {
-                    !self.holds(id, resource)
-                        && self
-                            .track(id)
-                            .and_then(|t| t.exonerated)
-                            .is_some_and(|until| {
-                                until - self.policy.detect.exonerate.scaled(0.8) <= self.now
-                            })
-                };
-                match ledger
-                    .culprits(margin, late)
-                    .map_err(|Crowd| WhyNobody::NoMargin)?
-                {
-                    Some(found) => found,
-                    None if ledger.ranked().any(|(id, _)| self.holds(id, resource)) => {
-                        return Err(WhyNobody::AtFloor);
-                    }
-                    None if ledger.ranked().next().is_some() => return Err(WhyNobody::Exonerated),
-                    None => return Err(WhyNobody::NoExcess),
-                }
-            }
-        };
-        let mut acted = false;
-        for aggressor in found.iter() {
-            acted |= self.begin(resource, aggressor, victim);
+        if let Some(found) = ledger.culprits(margin, late).map_err(crowd)? {
+            return Ok(found);
         }
-        if acted {
-            Ok(())
-        } else {
-            Err(WhyNobody::NoLever)
+        if ledger.ranked().any(|(id, _)| self.holds(id, resource)) {
+            return Err(WhyNobody::AtFloor);
         }
+        let protected = |(id, _)| self.track(id).map(|track| track.protected);
+        Err(match ledger.ranked().find_map(protected) {
+            Some(true) => WhyNobody::Protected,
+            Some(false) => WhyNobody::Exonerated,
+            None => WhyNobody::NoExcess,
+        })
     }
 
     /// The first step on one aggressor; whether there was a lever for it.
@@ -98,69 +127,30 @@ impl Brain {
         victim: GroupId,
     ) -> bool {
         let now = self.now;
-        let (Some(suspect), Some(harmed)) = (self.track(aggressor), self.track(victim)) else {
+        let Some(first) = self.first_step(resource, aggressor, victim) else {
             return false;
         };
-        let harm = harmed.strain(resource).filling(now);
-        let guarantee = self.policy.cpu.guarantee.get();
-        let capacity = f64::from(self.host.cpus.max(1));
-        let ram = self.host.memory_total.unwrap_or_default();
-        let containers = self
-            .tracks
-            .iter()
-            .filter(|track| track.is_container)
-            .count()
-            .max(1);
-        let fair = ram.scaled(self.policy.cpu.guarantee.get() / containers as f64);
-        let mut bounds = Bounds {
-            original: Knobs::absent(Absent::NotRead),
-            cap_floor: self.policy.cpu.cap_floor,
-            high_floor: self.policy.memory.floor.max(suspect.level.get()).max(fair),
-            cpus: self.host.cpus.max(1),
-            ram,
+        let FirstStep {
+            lever,
+            place,
+            bounds,
+            within,
+            harm,
+        } = first;
+        let inside = within.map(|within| within.group);
+        // One knob has one hand: who is moved by what is held already needs no second hold.
+        let is_moved = |group: GroupId| {
+            let mut held = self.held.iter().filter(|held| held.resource == resource);
+            held.any(|held| held.lever == group || held.moved() == group)
         };
-        let (group, place) = match resource {
-            Resource::Cpu => {
-                let entitled = suspect.entitlement;
-                let Some(lever) = lever::find(&self.tree, suspect.group, harmed.group) else {
-                    return false;
-                };
-                let (Lever::Weight(at) | Lever::Cap(at)) = lever;
-                bounds.original = self.tree.groups[at].knobs;
-                let first = FirstCpu {
-                    guaranteed: entitled * guarantee,
-                    entitled,
-                    shared: capacity * self.shares.above(&self.tree, at),
-                    beside: self.shares.beside(&self.tree, at),
-                    harm,
-                };
-                match lever {
-                    Lever::Weight(_) => (at, ladder::first_weight(&first, &bounds, &self.policy)),
-                    Lever::Cap(_) if self.policy.cpu.cap && bounds.original.cpu_max.is_ok() => {
-                        (at, ladder::first_cap(&first, &bounds))
-                    }
-                    Lever::Cap(_) => return false,
-                }
-            }
-            Resource::Memory => {
-                bounds.original = self.tree.groups[suspect.group].knobs;
-                if bounds.original.memory_high.is_err() {
-                    return false;
-                }
-                let current = suspect.memory.map_or(Bytes(0), |memory| memory.current);
-                (suspect.group, ladder::first_high(current, &bounds))
-            }
-        };
-        if !self.policy.enforces(resource) || !self.allowed(aggressor, place) {
-            return false;
-        }
-        let lever = self.tree.groups[group].id;
-        if self
-            .held
-            .iter()
-            .any(|held| held.lever == lever && held.resource == resource)
-        {
+        if is_moved(lever) || inside.is_some_and(is_moved) {
             return true;
+        }
+        for group in inside.into_iter().chain([lever]) {
+            // One that was a victim a moment ago.
+            if let Some(lifter) = self.lifter(group) {
+                self.unlift(lifter, Lifting::Refused);
+            }
         }
         let mut held = Intervention {
             resource,
@@ -169,12 +159,18 @@ impl Brain {
             victim,
             bounds,
             place,
+            under: [None; 2],
+            within,
+            lifting: Lifting::No,
+            grounded: true,
             tightest: place,
             undo: None,
             proof: Proof::Confirmed,
             proved: false,
             harm_at_first: harm,
             harm_before: harm,
+            imagined: false,
+            calm_since: None,
             mark: None,
             since: now,
             changed: now,
@@ -184,11 +180,112 @@ impl Brain {
             no_raise: now,
         };
         held.proof = Proof::Proving(now + held.verify(&self.policy));
+        self.chronicle
+            .begin(&held, self.who(aggressor), self.who(victim));
         self.held.push(held);
-        if let Some(track) = self.track_mut(aggressor) {
-            track.strain_mut(resource).reset();
+        for at in 0..self.tracks.len() {
+            if self.is_moved(self.tracks[at].group, resource) {
+                self.tracks[at].strain_mut(resource).reset();
+            }
         }
+        // The others in a slice are safe before it is moved.
+        self.hold_within(self.held.len() - 1);
         self.write(self.held.len() - 1, place, true);
         true
     }
+
+    /// The first step on one aggressor; `None` where nothing may be written that moves it and nobody
+    /// else.
+    pub(super) fn first_step(
+        &self,
+        resource: Resource,
+        aggressor: GroupId,
+        victim: GroupId,
+    ) -> Option<FirstStep> {
+        let (suspect, harmed) = (self.track(aggressor)?, self.track(victim)?);
+        if suspect.protected {
+            return None;
+        }
+        let harm = harmed.strain(resource).filling(self.now);
+        let guarantee = self.policy.cpu.guarantee.get();
+        let capacity = f64::from(self.host.cpus.max(1));
+        let ram = self.host.memory_total.unwrap_or_default();
+        let fair = ram.scaled(guarantee / self.containers() as f64);
+        let mut bounds = Bounds {
+            original: Knobs::absent(Absent::NotRead),
+            cap_floor: self.policy.cpu.cap_floor,
+            high_floor: self.policy.memory.floor.max(suspect.level.get()).max(fair),
+            cpus: self.host.cpus.max(1),
+            ram,
+        };
+        let (group, place, within) = match resource {
+            Resource::Cpu => {
+                let lever = lever::find(&self.tree, suspect.group, harmed.group)?;
+                let guaranteed = suspect.entitlement * guarantee;
+                let first = |at: usize, others: f64| FirstCpu {
+                    guaranteed,
+                    others,
+                    shared: capacity * self.shares.above(&self.tree, at),
+                    beside: self.shares.beside(&self.tree, at),
+                    harm,
+                };
+                let mut weight = |at: usize, others: f64| {
+                    bounds.original = self.tree.groups[at].knobs;
+                    ladder::first_weight(&first(at, others), &bounds, &self.policy)
+                };
+                let by_weight = match lever {
+                    Lever::Weight(at) => weight(at, 0.0).map(|place| (at, place, None)),
+                    Lever::Shared { slice, own } => {
+                        let within = self.within(own)?;
+                        let others = self.needed_beside(slice, within.group);
+                        weight(slice, others).map(|place| (slice, place, Some(within)))
+                    }
+                    Lever::Cap(_) => None,
+                };
+                let mut cap = || {
+                    // Where a weight reaches, the cap is set at its lever too: that moves the same.
+                    let (Lever::Weight(at) | Lever::Shared { own: at, .. } | Lever::Cap(at)) =
+                        lever;
+                    bounds.original = self.tree.groups[at].knobs;
+                    let may = self.policy.cpu.cap
+                        && bounds.original.cpu_max.is_ok()
+                        && self.now.since(suspect.met) >= KNOWN;
+                    let place = ladder::first_cap(guaranteed, &bounds).filter(|_| may)?;
+                    Some((at, place, None))
+                };
+                by_weight.or_else(&mut cap)?
+            }
+            Resource::Memory => {
+                bounds.original = self.tree.groups[suspect.group].knobs;
+                if bounds.original.memory_high.is_err() {
+                    return None;
+                }
+                let current = suspect.memory.map_or(Bytes(0), |memory| memory.current);
+                let place = ladder::first_high(current, &bounds)?;
+                (suspect.group, place, None)
+            }
+        };
+        if !self.policy.enforces(resource) || !self.allowed(aggressor, place) {
+            return None;
+        }
+        Some(FirstStep {
+            lever: self.tree.groups[group].id,
+            place,
+            bounds,
+            within,
+            harm,
+        })
+    }
+}
+
+/// What a new intervention begins with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FirstStep {
+    pub lever: GroupId,
+    pub place: Place,
+    pub bounds: Bounds,
+    /// The aggressor's own weight, where the lever is a slice that holds others too.
+    pub within: Option<Beside>,
+    /// The victim's harm.
+    pub harm: f64,
 }

@@ -12,8 +12,13 @@ const SUSPECTS: usize = 12;
 /// As many as may be held jointly: more than that is a busy host, not an aggressor.
 pub(super) const JOINT: usize = 4;
 
+/// Who moves together with the harm by less than this is not blamed: where the harm goes on and a
+/// suspect's excess ended, only an ever smaller trace of it is left, and would else be all that is.
+const TOGETHER: f64 = 0.1;
+
 /// One suspect's sums for one victim.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Entry {
     id: GroupId,
     /// Σ harm × excess.
@@ -23,11 +28,21 @@ struct Entry {
 }
 
 /// The blame of all suspects for one victim in one resource.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Ledger {
     entries: [Option<Entry>; SUSPECTS],
     /// Σ harm².
     harm: f64,
+}
+
+/// How one suspect stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Mark {
+    /// Its blame; zero where the two do not move together.
+    pub score: f64,
+    /// How well its excess and the harm move together, 0 to 1.
+    pub together: f64,
 }
 
 /// Those to be held, the most blamed first, with the blame of all.
@@ -128,6 +143,15 @@ impl Ledger {
         Ok(who[0].map(|_| Culprits { who }))
     }
 
+    /// Whether this one is the most blamed, or within `margin` of it.
+    pub(super) fn points_at(&self, id: GroupId, margin: f64) -> bool {
+        let mut ranked = self.ranked();
+        let top = ranked.next();
+        top.is_some_and(|(first, most)| {
+            first == id || ranked.any(|(other, score)| other == id && score * margin > most)
+        })
+    }
+
     /// The suspects as evidence; usage and entitlement are asked of the caller.
     pub(super) fn contenders(&self, look: impl Fn(GroupId) -> (f64, f64)) -> Vec<Contender> {
         let total: f64 = self.ranked().map(|(_, score)| score).sum();
@@ -145,10 +169,28 @@ impl Ledger {
             .collect()
     }
 
+    /// How this one stands; `None` where it took nothing over its entitlement, or so little that
+    /// others made it lose its place.
+    pub(super) fn mark(&self, id: GroupId) -> Option<Mark> {
+        let mut entries = self.entries.iter().flatten();
+        entries.find(|entry| entry.id == id).map(|entry| Mark {
+            score: self.score(entry),
+            together: self.together(entry),
+        })
+    }
+
     fn score(&self, entry: &Entry) -> f64 {
+        let together = self.together(entry);
+        if together < TOGETHER {
+            return 0.0;
+        }
+        entry.product * together
+    }
+
+    fn together(&self, entry: &Entry) -> f64 {
         let norm = (self.harm * entry.excess).sqrt();
         if norm > 0.0 {
-            entry.product * (entry.product / norm).min(1.0)
+            (entry.product / norm).min(1.0)
         } else {
             0.0
         }
@@ -231,6 +273,17 @@ mod tests {
         }
         assert_eq!(ids(ledger.culprits(1.5, |_| true)), [1]);
         ledger.drain(0.0);
+        assert_eq!(ledger.culprits(1.5, |_| true), Ok(None));
+    }
+
+    #[test]
+    fn harm_that_goes_on_without_a_suspect_clears_it() {
+        let mut ledger = Ledger::default();
+        ledger.add(0.5, [(GroupId(1), 0.4)].into_iter());
+        for _ in 0..20 {
+            ledger.drain(0.7);
+            ledger.add(0.5, [(GroupId(1), 0.0)].into_iter());
+        }
         assert_eq!(ledger.culprits(1.5, |_| true), Ok(None));
     }
 

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
+use super::chronicle::Chronicle;
 use super::entitle::{Claim, Shares};
 use super::intervention::{Intervention, Proof};
 use super::track::Track;
 use super::window::{Over, Windows};
 use crate::model::{
-    Event, EventKind, Evidence, GroupId, HostSample, Pace, Policy, Resource, Role, Sample, Span,
-    Step, Time, Topology, WhyNobody,
+    Bytes, End, Event, EventKind, Evidence, GroupId, HostSample, Pace, Policy, Resource, Role,
+    Sample, Span, Step, Time, Topology, WhyNobody,
 };
 
 /// The decisions of one governor. Pure: equal samples give equal steps.
@@ -21,15 +22,19 @@ pub struct Brain {
     pub(super) held: Vec<Intervention>,
     pub(super) host: HostSample,
     pub(super) idle: Windows<Span>,
+    /// MemAvailable.
+    pub(super) available: Windows<Bytes>,
     pub(super) shares: Shares,
     pub(super) claims: Vec<Claim>,
     pub(super) entitlements: Vec<f64>,
     /// Since when no bucket of the resource holds anything.
     pub(super) calm_since: [Option<Time>; 2],
     /// The last answer to an alarm, so that the same "nobody" is told once.
-    pub(super) told: [Option<(GroupId, WhyNobody)>; 2],
-    /// Since when there is harm that nothing answers.
-    alert_since: Option<Time>,
+    pub(super) told: [Option<(GroupId, WhyNobody, Time)>; 2],
+    /// The alarms of one resource, the worst first; here for its room only.
+    pub(super) alarms: Vec<(Span, GroupId)>,
+    /// What was done before; nothing is decided by it.
+    pub(super) chronicle: Chronicle,
     pub(super) now: Time,
     pub(super) step: Step,
 }
@@ -37,6 +42,8 @@ pub struct Brain {
 pub(super) const RESOURCES: [Resource; 2] = [Resource::Cpu, Resource::Memory];
 /// The host has CPU to spare when this part of it was idle.
 pub(super) const SPARE: f64 = 0.1;
+/// Memory is short when less than so many times the policy's reserve is available.
+pub(super) const SHORT: f64 = 2.5;
 
 /// Harm that nothing has answered for so long is looked at no faster than calm: it is nobody's doing
 /// that we could end, and would else cost the fastest tick for ever.
@@ -54,19 +61,26 @@ impl Brain {
             held: Vec::new(),
             host: HostSample::default(),
             idle: Windows::new(),
+            available: Windows::new(),
             shares: Shares::default(),
             claims: Vec::new(),
             entitlements: Vec::new(),
             calm_since: [None; 2],
             told: [None; 2],
-            alert_since: None,
+            alarms: Vec::new(),
+            chronicle: Chronicle::default(),
             now: Time(0),
             step: Step::default(),
         }
     }
 
-    /// Takes a new policy. What is held stays held, and is judged by the new policy from now on.
+    /// Takes a new policy. What is held stays held, and is judged by the new policy from now on: its floors
+    /// hold for what is held already, too.
     pub fn set_policy(&mut self, policy: Policy) {
+        for held in &mut self.held {
+            held.bounds.cap_floor = policy.cpu.cap_floor;
+            held.bounds.high_floor = held.bounds.high_floor.max(policy.memory.floor);
+        }
         self.policy = policy;
     }
 
@@ -89,6 +103,7 @@ impl Brain {
             self.tracks.push(track);
         }
         self.tree = tree.clone();
+        self.look_at_grounds();
     }
 
     /// One tick. The step is valid until the next call.
@@ -120,7 +135,7 @@ impl Brain {
         self.step.changes.clear();
         self.step.events.clear();
         for at in (0..self.held.len()).rev() {
-            self.release(at);
+            self.release(at, End::Asked);
         }
         &self.step
     }
@@ -136,7 +151,7 @@ impl Brain {
 
     pub(super) fn observe(&mut self, sample: &Sample) {
         for track in &mut self.tracks {
-            track.fresh = false;
+            track.fresh = [false; 2];
         }
         for read in &sample.containers {
             if let Some(track) = self.track_mut(read.id) {
@@ -145,6 +160,9 @@ impl Brain {
         }
         if let Ok(idle) = sample.host.cpu_idle {
             self.idle.push(sample.at, idle);
+        }
+        if let Ok(available) = sample.host.memory_available {
+            self.available.push(sample.at, available);
         }
     }
 
@@ -155,29 +173,48 @@ impl Brain {
 
     /// MemAvailable as a part of RAM.
     pub(super) fn available(&self) -> Option<f64> {
-        let (total, available) = (
-            self.host.memory_total.ok()?,
-            self.host.memory_available.ok()?,
-        );
-        Some(available.0 as f64 / total.0.max(1) as f64)
+        Some(self.part_of_ram(self.host.memory_available.ok()?))
+    }
+
+    /// What will be available, as a part of RAM, after a time like that which a limit takes to be
+    /// decided and written, if it goes on as in the last half second.
+    pub(super) fn available_soon(&self) -> Option<f64> {
+        const SOON: Span = Span::from_secs(1);
+        let now = self.available()?;
+        let fallen = self.available.change(Over::Half).map_or(0.0, |change| {
+            let fall = Bytes(change.from.0.saturating_sub(change.to.0));
+            self.part_of_ram(fall) / change.over.as_secs_f64()
+        });
+        Some(now - fallen * SOON.as_secs_f64())
+    }
+
+    /// How many containers share the host; at least one.
+    pub(super) fn containers(&self) -> usize {
+        let containers = self.tracks.iter().filter(|track| track.is_container);
+        containers.count().max(1)
+    }
+
+    /// Bytes as a part of RAM.
+    pub(super) fn part_of_ram(&self, bytes: Bytes) -> f64 {
+        let ram = self.host.memory_total.unwrap_or_default();
+        bytes.0 as f64 / ram.0.max(1) as f64
     }
 
     pub(super) fn set_pace(&mut self, harmed: bool) {
-        let unanswered = self.tracks.iter().any(|track| {
-            RESOURCES.into_iter().any(|resource| {
-                !track
-                    .strain(resource)
-                    .bucket
-                    .calm(self.policy.detect.bucket)
-                    && !self.answers(track.id, resource)
-            })
-        });
+        let (mut urgent, mut unanswered) = (false, false);
+        for at in 0..self.tracks.len() {
+            let track = &self.tracks[at];
+            let alert = RESOURCES.into_iter().any(|resource| {
+                self.strained(track, resource) && !self.answers(track.id, resource)
+            });
+            // Each for itself: an old alarm must not make a new one look old.
+            let since = alert.then(|| track.alert_since.unwrap_or(self.now));
+            urgent |= since.is_some_and(|since| self.now.since(since) < URGENT);
+            unanswered |= alert;
+            self.tracks[at].alert_since = since;
+        }
         let standing =
             |held: &Intervention| matches!(held.proof, Proof::Confirmed | Proof::Unproven);
-        self.alert_since = unanswered.then(|| self.alert_since.unwrap_or(self.now));
-        let urgent = self
-            .alert_since
-            .is_some_and(|since| self.now.since(since) < URGENT);
         self.step.pace = if urgent {
             Pace::Alert
         } else if !harmed && !unanswered && !self.held.is_empty() && self.held.iter().all(standing)
@@ -186,24 +223,36 @@ impl Brain {
         } else {
             Pace::Quiet
         };
-        for track in &self.tracks {
-            let strained = RESOURCES.iter().any(|&resource| {
-                !track
-                    .strain(resource)
-                    .bucket
-                    .calm(self.policy.detect.bucket)
-            });
-            let suspect = track.excess > 0.0 || track.memory_excess > 0.0;
-            if strained
-                || suspect
-                || self
-                    .held
-                    .iter()
-                    .any(|h| h.aggressor == track.id || h.victim == track.id)
-            {
-                self.step.matters.push(track.id);
+        self.say_who_matters();
+    }
+
+    /// Both sides of what is held come first, then who is harmed, then who takes much: as many as the
+    /// loop affords are read at every tick, and nobody is pushed out by a crowd of the lesser.
+    fn say_who_matters(&mut self) {
+        let mut matters = std::mem::take(&mut self.step.matters);
+        let rank = |track: &Track| {
+            let held = |held: &Intervention| held.aggressor == track.id || held.victim == track.id;
+            if self.held.iter().any(held) {
+                Some(0)
+            } else if RESOURCES.into_iter().any(|r| self.strained(track, r)) {
+                Some(1)
+            } else {
+                (track.excess > 0.0 || track.memory_excess > 0.0).then_some(2)
             }
+        };
+        for wanted in 0..3 {
+            let of_rank = self
+                .tracks
+                .iter()
+                .filter(|track| rank(track) == Some(wanted));
+            matters.extend(of_rank.map(|track| track.id));
         }
+        self.step.matters = matters;
+    }
+
+    fn strained(&self, track: &Track, resource: Resource) -> bool {
+        let size = self.policy.detect.bucket;
+        !track.strain(resource).bucket.calm(size)
     }
 
     /// Whether something is held for this victim.

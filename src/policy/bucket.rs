@@ -11,7 +11,8 @@ const KEPT: u64 = 3;
 const CALM: u64 = 4;
 
 /// One leaky bucket.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Bucket {
     level: Span,
     alarmed: bool,

@@ -18,6 +18,33 @@ pub(super) struct Claim {
     pub demand: f64,
 }
 
+/// One claim's entitlement in CPUs, by where it comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Entitled {
+    /// Its established demand, scaled where all demands are over the capacity.
+    pub own: f64,
+    /// Its fair share.
+    pub fair: f64,
+    /// What the others' demands leave.
+    pub left: f64,
+}
+
+impl Entitled {
+    /// The entitlement: the demand, or what is left of the fair share if that is more.
+    pub(super) fn cpus(self) -> f64 {
+        self.own.max(self.fair.min(self.left))
+    }
+}
+
+/// The demands of all who are active, in CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Demanded {
+    /// Up to each one's fair share.
+    first: f64,
+    /// Over it.
+    over: f64,
+}
+
 /// The arithmetic of shares, with its scratch space: no allocation once the tree is known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shares {
@@ -29,9 +56,10 @@ pub(super) struct Shares {
 impl Shares {
     /// Each claim's entitlement in CPUs, in the order of `claims`, into `out`.
     ///
-    /// `entitlement = max(demand, min(fair share, capacity − the others' demand))`, where demands
-    /// above the capacity are scaled down together. A claim that is not active is answered as if
-    /// it were.
+    /// `entitlement = max(demand, min(fair share, capacity − the others' demand))`. Where the demands
+    /// are above the capacity together, each has its demand up to its fair share first, and what is
+    /// over that is scaled down: nobody's small demand is scaled away by two great ones. A claim that is
+    /// not active is answered as if it were.
     pub(super) fn cpu(
         &mut self,
         tree: &Topology,
@@ -40,19 +68,45 @@ impl Shares {
         out: &mut Vec<f64>,
     ) {
         self.weigh(tree, claims);
-        let demanded: f64 = claims.iter().filter(|c| c.active).map(|c| c.demand).sum();
-        let scale = if demanded > capacity {
-            capacity / demanded
-        } else {
-            1.0
-        };
+        let demanded = self.demanded(tree, claims, capacity);
         out.clear();
         for claim in claims {
-            let own = claim.demand * scale;
-            let others = demanded * scale - if claim.active { own } else { 0.0 };
-            let fair = self.fair(tree, claim) * capacity;
-            out.push(own.max(fair.min((capacity - others).max(0.0))));
+            let entitled = self.entitled(tree, claim, demanded, capacity);
+            out.push(entitled.cpus());
         }
+    }
+
+    /// Where one claim's entitlement comes from, among the claims of the last [`cpu`](Self::cpu), which
+    /// [demanded](Self::demanded) so much together.
+    pub(super) fn entitled(
+        &self,
+        tree: &Topology,
+        claim: &Claim,
+        demanded: Demanded,
+        capacity: f64,
+    ) -> Entitled {
+        let fair = self.fair(tree, claim) * capacity;
+        let first = claim.demand.min(fair);
+        let own = first + (claim.demand - first) * demanded.granted(capacity);
+        let all = demanded.all().min(capacity);
+        let others = all - if claim.active { own } else { 0.0 };
+        Entitled {
+            own,
+            fair,
+            left: (capacity - others).max(0.0),
+        }
+    }
+
+    /// What all who are active demand, in CPUs. To be asked after [`cpu`](Self::cpu) has weighed them.
+    pub(super) fn demanded(&self, tree: &Topology, claims: &[Claim], capacity: f64) -> Demanded {
+        let active = claims.iter().filter(|claim| claim.active);
+        active.fold(Demanded::default(), |sum, claim| {
+            let first = claim.demand.min(self.fair(tree, claim) * capacity);
+            Demanded {
+                first: sum.first + first,
+                over: sum.over + claim.demand - first,
+            }
+        })
     }
 
     /// Sums of active weights per parent, and each active group's share of the whole.
@@ -126,6 +180,20 @@ impl Shares {
             .and_then(|parent| self.share.get(parent))
             .copied()
             .unwrap_or(1.0)
+    }
+}
+
+impl Demanded {
+    const fn all(self) -> f64 {
+        self.first + self.over
+    }
+
+    /// The part of the demands over fair shares that there is room for.
+    fn granted(self, capacity: f64) -> f64 {
+        if self.all() <= capacity {
+            return 1.0;
+        }
+        ((capacity - self.first) / self.over).clamp(0.0, 1.0)
     }
 }
 
@@ -216,6 +284,19 @@ mod tests {
             (out[3] - 0.8).abs() < 1e-9,
             "as if it joined: 4 × 100 / (100 + 300 + 100)"
         );
+    }
+
+    #[test]
+    fn two_great_demands_do_not_scale_a_small_one_away() {
+        let tree = tree(&[
+            container("/a", 100),
+            container("/b", 100),
+            container("/c", 100),
+        ]);
+        let claims = [claim(1, 0.85), claim(2, 0.85), claim(3, 0.05)];
+        let out = entitled(&tree, &claims, 1.0);
+        assert!((out[2] - 0.05).abs() < 1e-9, "{out:?}");
+        assert!((out[0] - 0.475).abs() < 1e-9 && out[0] == out[1], "{out:?}");
     }
 
     #[test]

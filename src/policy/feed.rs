@@ -1,7 +1,7 @@
 //! What was done to whom in this tick, and who took too much meanwhile: entitlements, harm, buckets,
 //! ledgers; and in calm, what is learned.
 
-use super::brain::{Brain, RESOURCES, SPARE};
+use super::brain::{Brain, RESOURCES, SHORT, SPARE};
 use super::entitle::Claim;
 use super::harm::Harm;
 use super::lever;
@@ -11,8 +11,31 @@ use crate::model::{Bytes, Event, EventKind, Group, Limit, Resource, Span, Time};
 /// Excess begins clearly above the entitlement: usage is measured to a scheduler's tick, and one at
 /// its established demand is above it half of the time.
 const NOISE: f64 = 1.1;
+/// So long a stall is known after it was read last.
+const KNOWN: Span = Span::from_secs(10);
 /// CPUs that nobody is blamed for.
 const LITTLE: f64 = 0.02;
+/// Part of RAM that one may have over its level and has not taken too much: the level is the least of ten
+/// seconds, and a page over it makes nobody an aggressor, nor any less a victim.
+const LITTLE_MEMORY: f64 = 0.01;
+/// Who takes this part of RAM a second, which is all of it in an hour, runs towards the cliff; a database
+/// gains a page now and then.
+const RUNS: f64 = 0.0003;
+/// What a rhythm (a timer, a batch of requests) may put of a container's established demand into
+/// 100 ms. More, by training, is not believed.
+const RHYTHM: f64 = 1.5;
+
+/// CPUs over the entitlement, from the usage over about 100 ms and over half a second.
+///
+/// A newcomer is met in its first 100 ms. One that has an established demand is compared with it over
+/// half a second: its mean was learnt over seconds, and a single 100 ms of its ordinary rhythm must not
+/// make it the suspect in the very moment in which somebody else begins to take the CPU.
+fn excess(moment: f64, half: f64, entitled: f64, demand: f64) -> f64 {
+    let ordinary = entitled * NOISE;
+    let burst = moment - ordinary.max(demand * RHYTHM);
+    let lasting = moment.min(half) - ordinary;
+    burst.max(lasting) - LITTLE
+}
 
 impl Brain {
     pub(super) fn entitle(&mut self) {
@@ -25,19 +48,23 @@ impl Brain {
         }));
         self.shares
             .cpu(&self.tree, &self.claims, capacity, &mut self.entitlements);
-        let containers = self
-            .tracks
-            .iter()
-            .filter(|track| track.is_container)
-            .count()
-            .max(1);
+        let containers = self.containers();
         let ram = self.host.memory_total.unwrap_or_default();
         let guarantee = self.policy.cpu.guarantee.get();
         for (track, &entitled) in self.tracks.iter_mut().zip(&self.entitlements) {
             track.entitlement = entitled;
-            track.excess = track.usage(Over::Moment) - entitled * NOISE - LITTLE;
+            track.excess = excess(
+                track.usage(Over::Moment),
+                track.usage(Over::Half),
+                entitled,
+                track.demand.get(),
+            );
+            if track.catches_up() {
+                track.excess = track.excess.min(0.0);
+            }
             let part = |bytes: Bytes| bytes.0 as f64 / ram.0.max(1) as f64;
-            let over = part(track.size()) - part(track.level.get()).max(1.0 / containers as f64);
+            let may = part(track.level.get()).max(1.0 / containers as f64);
+            let over = part(track.size()) - may - LITTLE_MEMORY;
             let grows = track.growth(Over::Two) > ram.0 as f64 * 0.005;
             track.memory_excess = if grows { over } else { over * 0.25 };
         }
@@ -61,20 +88,26 @@ impl Brain {
     pub(super) fn sum_harm(&mut self) -> bool {
         let reserve = self.policy.memory.reserve.get();
         let available = self.available();
-        let shortage = available.is_some_and(|available| available < reserve * 2.5);
+        let shortage = available.is_some_and(|available| available < reserve * SHORT);
+        let runs = RUNS * self.host.memory_total.unwrap_or_default().0 as f64;
         let grower = self
             .tracks
             .iter()
-            .any(|t| t.memory_excess > 0.0 && t.growth(Over::Half) > 0.0 && t.is_container);
-        // The cliff is near and somebody runs towards it: harm that is about to come.
-        let imminent = grower && available.is_some_and(|available| available < reserve);
+            .any(|t| t.memory_excess > 0.0 && t.growth(Over::Half) > runs && t.is_container);
+        // The cliff is near and somebody runs towards it: harm that is about to come. Pressure would
+        // tell too late: a container whose page cache is taken waits for its disk, not for memory.
+        let imminent = grower && self.available_soon().is_some_and(|soon| soon < reserve);
         let mut any = [false; 2];
         for at in 0..self.tracks.len() {
-            if self.tracks[at].fresh {
-                self.feed_cpu(at);
-                self.feed_memory(at, shortage, imminent);
-            }
             for (resource, any) in RESOURCES.into_iter().zip(&mut any) {
+                if self.tracks[at].fresh[resource as usize] {
+                    match resource {
+                        Resource::Cpu => self.feed_cpu(at),
+                        Resource::Memory => self.feed_memory(at, shortage, imminent),
+                    }
+                } else {
+                    self.forget_old(at, resource);
+                }
                 *any |= !self.tracks[at]
                     .strain(resource)
                     .bucket
@@ -87,34 +120,31 @@ impl Brain {
         any[0] || any[1]
     }
 
+    /// Nobody stays a victim by what was read long ago.
+    fn forget_old(&mut self, at: usize, resource: Resource) {
+        let strain = self.tracks[at].strain_mut(resource);
+        if strain.bucket.level() > Span::ZERO
+            && strain.at().is_none_or(|at| self.now.since(at) >= KNOWN)
+        {
+            strain.reset();
+        }
+    }
+
     pub(super) fn feed_cpu(&mut self, at: usize) {
-        let id = self.tracks[at].id;
+        let group = self.tracks[at].group;
         let Some((when, over, mut harm)) = self.tracks[at].cpu_harm(self.host.cpus) else {
             return;
         };
-        if self.holds(id, Resource::Cpu) {
+        if self.is_moved(group, Resource::Cpu) {
             // It waits by our hand: that is answered by raising it, not by blaming its victim.
             harm.amount = Span::ZERO;
         }
+        self.tracks[at].keep_account(harm.amount > Span::ZERO);
         self.feed(at, Resource::Cpu, when, over, harm);
     }
 
     pub(super) fn feed_memory(&mut self, at: usize, shortage: bool, imminent: bool) {
-        let knobs = self
-            .tree
-            .groups
-            .get(self.tracks[at].group)
-            .map(|group| group.knobs);
-        let own = |limit| match limit {
-            Some(Ok(Limit::At(bytes))) => bytes,
-            _ => Bytes(u64::MAX),
-        };
-        let least = own(knobs.map(|k| k.memory_high)).min(own(knobs.map(|k| k.memory_max)));
-        let limit = if least.0 == u64::MAX {
-            Limit::Max
-        } else {
-            Limit::At(least)
-        };
+        let limit = self.own_limit(self.tracks[at].group);
         let Some((when, over, mut harm)) = self.tracks[at].memory_harm(shortage, limit) else {
             return;
         };
@@ -126,6 +156,21 @@ impl Brain {
             harm.amount = harm.amount.max(over.scaled(0.5));
         }
         self.feed(at, Resource::Memory, when, over, harm);
+    }
+
+    /// The least memory limit that a group has without us.
+    pub(super) fn own_limit(&self, group: usize) -> Limit<Bytes> {
+        let knobs = self.tree.groups.get(group).map(|group| group.knobs);
+        let own = |limit| match limit {
+            Some(Ok(Limit::At(bytes))) => bytes,
+            _ => Bytes(u64::MAX),
+        };
+        let least = own(knobs.map(|k| k.memory_high)).min(own(knobs.map(|k| k.memory_max)));
+        if least.0 == u64::MAX {
+            Limit::Max
+        } else {
+            Limit::At(least)
+        }
     }
 
     pub(super) fn feed(
@@ -152,8 +197,7 @@ impl Brain {
             let owner = self.tree.groups.get(group);
             let suspects = self.tracks.iter().filter(|suspect| {
                 suspect.id != victim
-                    && suspect.is_container
-                    && !suspect.protected
+                    && (suspect.is_container || suspect.protected)
                     && suspect.excess(resource) > 0.0
                     && !same_pod(owner, self.tree.groups.get(suspect.group))
             });
@@ -174,29 +218,67 @@ impl Brain {
         }
     }
 
-    /// Learning happens in calm only: nothing in any bucket, nothing held.
+    /// Calm is learned in calm only: nothing in any bucket, nothing held. Demand is learned wherever
+    /// there is CPU to spare: else the short stalls of one that nobody can help would keep all others
+    /// from what they are known to need.
     pub(super) fn learn(&mut self) {
         let calm = self.calm_since.iter().all(Option::is_some) && self.held.is_empty();
-        let spare = self.spare(Over::Two) >= SPARE;
+        // Over half a second too: two seconds that were idle before would credit a hog that begins.
+        let spare = self.spare(Over::Two).min(self.spare(Over::Half)) >= SPARE;
         let plenty = self
             .available()
             .is_none_or(|available| available > 2.0 * self.policy.memory.reserve.get());
-        let (now, cpus) = (self.now, self.host.cpus);
+        let most = self.policy.cpu.demand_max.get() * f64::from(self.host.cpus);
+        let now = self.now;
         for track in &mut self.tracks {
             track.forgive(now);
             if calm {
-                track.learn(now, spare, plenty, cpus, &self.policy);
+                track.learn(now, plenty, &self.policy);
             } else {
                 track.pause_learning();
+            }
+            // A weight takes nothing from it that nobody else wants; a cap does.
+            let capped = self
+                .held
+                .iter()
+                .any(|held| held.aggressor == track.id && held.place.rung().is_hard());
+            if spare && !capped {
+                track.learn_demand(now, most);
+            } else {
+                track.pause_demand();
             }
         }
     }
 }
 
 /// Containers of one pod are one unit: they are not each other's victims.
-fn same_pod(victim: Option<&Group>, suspect: Option<&Group>) -> bool {
+pub(super) fn same_pod(victim: Option<&Group>, suspect: Option<&Group>) -> bool {
     match (victim, suspect) {
         (Some(victim), Some(suspect)) => lever::same_owner(victim, suspect),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::excess;
+
+    #[test]
+    fn a_newcomer_takes_too_much_from_its_first_tenth_of_a_second_on() {
+        assert!(excess(1.0, 0.2, 0.5, 0.0) > 0.4);
+    }
+
+    #[test]
+    fn the_ordinary_rhythm_of_one_that_gets_what_it_always_had_is_no_excess() {
+        assert!(excess(1.6, 1.2, 1.2, 1.2) < 0.0);
+    }
+
+    #[test]
+    fn one_that_lastingly_takes_more_than_it_ever_needed_is_met_whatever_its_rhythm() {
+        assert!(excess(0.9, 0.9, 0.6, 0.6) > 0.2);
+        assert!(
+            excess(2.0, 1.0, 1.0, 1.0) > 0.4,
+            "nor is any burst believed"
+        );
     }
 }

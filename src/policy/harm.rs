@@ -27,7 +27,8 @@ pub(super) struct CpuStall {
 }
 
 /// Harm, with both bounds of what was taken out as the container's own doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Harm {
     /// Stall that others did.
     pub amount: Span,
@@ -38,7 +39,7 @@ pub(super) struct Harm {
 }
 
 /// One that gets this part of its entitlement is no victim of CPU: the rest is measuring noise.
-const SATISFIED: f64 = 0.97;
+pub(super) const SATISFIED: f64 = 0.97;
 
 /// Harm in a CPU stall.
 pub(super) fn cpu(stall: &CpuStall) -> Harm {

@@ -11,10 +11,11 @@
 //! *Unproven* (the suspect rested by itself) stands where Confirmed does, but never tightens.
 
 use super::ladder::{Bounds, Place};
-use crate::model::{GroupId, Policy, Resource, Span, Time, Verdict};
+use super::lift::Lifting;
+use crate::model::{GroupId, Knob, KnobValue, Policy, Resource, Span, Time, Verdict, Weight};
 
 /// How far the proof is.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) enum Proof {
     /// The experiment runs until then.
     Proving(Time),
@@ -27,7 +28,8 @@ pub(super) enum Proof {
 }
 
 /// One held lever.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Intervention {
     pub resource: Resource,
     pub lever: GroupId,
@@ -36,6 +38,16 @@ pub(super) struct Intervention {
     pub victim: GroupId,
     pub bounds: Bounds,
     pub place: Place,
+    /// The places of lower rungs whose knobs still stand below [`place`](Self::place), lowest first.
+    pub under: [Option<Place>; 2],
+    /// The aggressor's own weight, where the lever is a slice that holds others too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Beside>,
+    /// Whether the victim's own weight is raised meanwhile.
+    #[serde(default, skip_serializing_if = "Lifting::is_no")]
+    pub lifting: Lifting,
+    /// Whether the lever still moves nobody but the aggressor, and the aggressor may be held.
+    pub grounded: bool,
     /// Where the way back begins.
     pub tightest: Place,
     /// Where a step that brings no relief goes back to; `None`: the first step.
@@ -46,6 +58,10 @@ pub(super) struct Intervention {
     /// The victim's harm before the first step, and before the latest.
     pub harm_at_first: f64,
     pub harm_before: f64,
+    /// Whether it is only told and not written: then nothing can be proved.
+    pub imagined: bool,
+    /// Since when nobody is harmed whom this one is held for, or whom its aggressor is blamed by.
+    pub calm_since: Option<Time>,
     /// The victim's cumulative harm when the latest step had settled, and when that was.
     pub mark: Option<(Time, Span)>,
     pub since: Time,
@@ -59,30 +75,58 @@ pub(super) struct Intervention {
     pub no_raise: Time,
 }
 
+/// A second weight that an intervention holds beside its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Beside {
+    /// Whose.
+    pub group: GroupId,
+    /// What it is without us.
+    pub from: Weight,
+    /// What it is now.
+    pub to: Weight,
+}
+
+impl Beside {
+    /// The knob, and what shall stand there.
+    pub(super) const fn value(self) -> (Knob, KnobValue) {
+        (Knob::CpuWeight, KnobValue::Weight(self.to))
+    }
+}
+
 /// What is seen of the world by one intervention in one tick.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
     pub now: Time,
-    /// The victim is gone.
-    pub orphaned: bool,
+    /// Nothing speaks for it any more: a side of it is gone, the lever moves somebody else too, or
+    /// the policy does not allow it now.
+    pub groundless: bool,
     /// The victim's cumulative harm.
     pub total: Span,
+    /// When harm was measured last.
+    pub measured_at: Time,
+    /// How much of the time since the latest step settled the victim's harm was measured.
+    pub measured: Span,
     /// The victim's harm rate since the latest step settled, else over half a second.
     pub harm: f64,
-    /// The victim's bucket alarms.
+    /// Somebody's bucket alarms for whose harm the aggressor is to blame.
     pub alarmed: bool,
     /// What is tolerated without regard to what earlier rungs left.
     pub tolerance: f64,
-    /// How long all buckets of the resource have been calm.
+    /// How long nobody has been harmed whom this concerns.
     pub calm_for: Span,
     /// The aggressor rests of its own accord: it neither takes nor wants.
     pub rests: bool,
+    /// Likewise, over the last two seconds.
+    pub rested: bool,
     /// It still wants what this holds back.
     pub wants: bool,
     /// It gets less than it is entitled to, and waits.
     pub starves: bool,
     /// Another suspect took over what this one gave up.
     pub relayed: bool,
+    /// The aggressor still has more than the latest step leaves it: reclaim is under way.
+    pub pending: bool,
     pub tighter: Option<Place>,
     pub looser: Option<Place>,
     pub raised: Option<Place>,
@@ -100,8 +144,10 @@ pub(super) enum Move {
     StepBack(Place),
     /// The first step brought nothing: everything is undone.
     Exonerate,
-    /// One step on the way back, or a raise.
+    /// One step on the way back.
     Loosen(Place),
+    /// More for one that starves; it stays held.
+    Raise(Place),
     /// Harm came back on the way back.
     Retighten(Place),
     /// Put the originals back.
@@ -110,6 +156,10 @@ pub(super) enum Move {
 
 /// After a good rung this part of the first harm may remain without a further step.
 const REMAINS: f64 = 0.2;
+/// A limit has this many times the verify time to be reached.
+const PATIENCE: f64 = 5.0;
+/// An experiment waits so long for a measurement beyond its end: three of the slowest ticks.
+const UNMEASURED: Span = Span::from_millis(3_300);
 
 impl Intervention {
     /// How long an experiment takes: memory moves slower.
@@ -120,31 +170,94 @@ impl Intervention {
         }
     }
 
+    /// The highest group that it moves on purpose: in a slice with others the aggressor's own.
+    pub(super) fn moved(&self) -> GroupId {
+        self.within.map_or(self.lever, |within| within.group)
+    }
+
+    /// Everywhere it stands: the knobs of lower rungs, then the place itself.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> + use<> {
+        let [lowest, lower] = self.under;
+        [lowest, lower, Some(self.place)].into_iter().flatten()
+    }
+
+    /// Where it stands on the rung next below.
+    pub(super) fn below(&self) -> Option<Place> {
+        self.under.iter().flatten().last().copied()
+    }
+
+    /// Goes to another place. The rung that is left for a higher one still stands below it; where
+    /// the way leads back to a lower rung, the higher one was left.
+    pub(super) fn go_to(&mut self, place: Place) {
+        let same = |other: Place| other.rung() == place.rung();
+        if let Some(at) = self.under.iter().position(|under| under.is_some_and(same)) {
+            self.under
+                .iter_mut()
+                .skip(at)
+                .for_each(|under| *under = None);
+        } else if !same(self.place)
+            && let Some(free) = self.under.iter_mut().find(|under| under.is_none())
+        {
+            *free = Some(self.place);
+        }
+        self.place = place;
+    }
+
     /// Whether the latest step has settled, so that harm from here on is its result.
     pub(super) fn settled_since(&self, policy: &Policy) -> Time {
         self.changed + self.verify(policy).scaled(0.25)
     }
 
+    /// Begins to count the harm that the latest step leaves, once it has settled. A limit that the
+    /// usage has not come down to yet (`pending`) proves nothing: the experiment waits for it, but
+    /// not for ever.
+    pub(super) fn settle(&mut self, seen: &Seen, policy: &Policy) {
+        let verify = self.verify(policy);
+        if self.mark.is_some() || seen.now < self.settled_since(policy) {
+            return;
+        }
+        let Proof::Proving(ends) = &mut self.proof else {
+            return;
+        };
+        if seen.pending && seen.now < self.changed + verify.scaled(PATIENCE) {
+            *ends = (*ends).max(seen.now + verify.scaled(0.75));
+        } else {
+            self.mark = Some((seen.measured_at, seen.total));
+        }
+    }
+
     /// What to do now.
     pub(super) fn judge(&self, seen: &Seen, policy: &Policy) -> Move {
-        if seen.orphaned {
+        if seen.groundless {
             return Move::Release;
         }
         match self.proof {
             Proof::Proving(ends) if seen.now < ends => Move::Keep,
+            // On a slow tick the end may come before anything was measured. It is waited for, and not
+            // for ever: a victim that cannot be read proves nothing.
+            Proof::Proving(ends)
+                if seen.measured < self.verify(policy).scaled(0.25)
+                    && seen.now.since(ends) < UNMEASURED =>
+            {
+                Move::Keep
+            }
             Proof::Proving(_) => self.end_experiment(seen, policy),
             Proof::Confirmed | Proof::Unproven => self.standing(seen, policy),
             // One that rests has not brought the harm back: somebody else did.
             Proof::Releasing(_) if seen.alarmed && !seen.rests => Move::Retighten(self.tightest),
-            Proof::Releasing(due) if seen.now < due => Move::Keep,
+            Proof::Releasing(due) if seen.now < due || self.is_full(seen) => Move::Keep,
             Proof::Releasing(_) => seen.looser.map_or(Move::Release, Move::Loosen),
         }
     }
 
     fn end_experiment(&self, seen: &Seen, policy: &Policy) -> Move {
         let needed = self.harm_before * (1.0 - policy.detect.relief.get());
-        if seen.rests {
+        if self.imagined {
             Move::Judge(Verdict::Unproven)
+        } else if seen.rests || seen.measured == Span::ZERO {
+            // A further step that nothing is known of is not kept.
+            self.undo
+                .map_or(Move::Judge(Verdict::Unproven), Move::StepBack)
         } else if seen.harm <= needed.max(seen.tolerance) {
             Move::Judge(Verdict::Confirmed)
         } else if seen.relayed {
@@ -158,6 +271,7 @@ impl Intervention {
         let over_target = seen.harm > self.target(seen.tolerance, policy);
         if self.proof == Proof::Confirmed
             && over_target
+            && !seen.rests
             && seen.now >= self.settled
             && seen.now >= self.changed + self.verify(policy)
             && let Some(place) = seen.tighter
@@ -166,8 +280,10 @@ impl Intervention {
             return Move::Tighten(place);
         }
         let age = seen.now.since(self.since);
-        let calm = seen.calm_for >= policy.release.quiet && !over_target;
-        if age >= self.hold && calm && (!seen.wants || self.may_try(seen, policy)) {
+        // Whatever harms the victim, it is not one that rests.
+        let calm = (seen.calm_for >= policy.release.quiet && !over_target) || seen.rested;
+        let is_due = calm && (!seen.wants || self.may_try(seen, policy));
+        if age >= self.hold && (is_due || (self.is_owed() && self.may_try(seen, policy))) {
             return seen.looser.map_or(Move::Release, Move::Loosen);
         }
         if seen.starves
@@ -175,7 +291,7 @@ impl Intervention {
             && seen.now >= self.no_raise
             && let Some(place) = seen.raised
         {
-            return Move::Loosen(place);
+            return Move::Raise(place);
         }
         Move::Keep
     }
@@ -187,15 +303,32 @@ impl Intervention {
             || seen.harm > 0.5 * self.harm_at_first
     }
 
+    /// Whether the way back of a memory limit has no room for the next step: what is given there is
+    /// taken for good, while a CPU is only shared for as long as it is given.
+    pub(super) fn is_full(&self, seen: &Seen) -> bool {
+        self.resource == Resource::Memory && seen.wants
+    }
+
     /// A rung that takes away what nobody uses is tried back after the escape time, whatever the
-    /// held one wants: with a cap, wanting cannot be told from needing.
+    /// held one wants: with a cap, wanting cannot be told from needing. With memory it can: there is
+    /// room or there is none. So is one that takes CPU and was never proved: whether harm comes back
+    /// is the proof that is still owed.
     fn may_try(&self, seen: &Seen, policy: &Policy) -> bool {
-        let work_conserving = matches!(self.place, Place::Weight(_) | Place::Idle);
-        !work_conserving && seen.now.since(self.changed) >= policy.release.escape.max(self.hold)
+        self.is_tried_back() && seen.now.since(self.changed) >= policy.release.escape.max(self.hold)
+    }
+
+    /// Whether it is tried back some time, whatever the held one wants.
+    pub(super) fn is_tried_back(&self) -> bool {
+        self.is_owed() || matches!(self.place, Place::Cap(_))
+    }
+
+    /// Whether the proof is still owed, and is had by trying it back.
+    pub(super) fn is_owed(&self) -> bool {
+        self.resource == Resource::Cpu && self.proof == Proof::Unproven
     }
 
     /// Harm under this is good enough. The idle rung, where allowed, is asked for the last bit.
-    fn target(&self, tolerance: f64, policy: &Policy) -> f64 {
+    pub(super) fn target(&self, tolerance: f64, policy: &Policy) -> f64 {
         match self.place {
             Place::Weight(_) if policy.cpu.idle => tolerance * 0.25,
             _ => tolerance.max(REMAINS * self.harm_at_first),
@@ -206,7 +339,7 @@ impl Intervention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Absent, Bytes, Knobs, Weight};
+    use crate::model::{Absent, Bytes, Knobs};
 
     fn weight(value: u32) -> Place {
         Place::Weight(Weight::new(value).unwrap())
@@ -226,12 +359,18 @@ mod tests {
                 ram: Bytes(0),
             },
             place,
+            under: [None; 2],
+            within: None,
+            lifting: Lifting::No,
+            grounded: true,
             tightest: place,
             undo: None,
             proof,
             proved: false,
             harm_at_first: 0.5,
             harm_before: 0.5,
+            imagined: false,
+            calm_since: None,
             mark: None,
             since: Time(0),
             changed: Time(0),
@@ -245,16 +384,20 @@ mod tests {
     fn seen(now_ms: u64) -> Seen {
         Seen {
             now: Time(now_ms * 1_000),
-            orphaned: false,
+            groundless: false,
             total: Span::ZERO,
+            measured_at: Time(now_ms * 1_000),
+            measured: Span::from_millis(300),
             harm: 0.0,
             alarmed: false,
             tolerance: 0.025,
             calm_for: Span::ZERO,
             rests: false,
+            rested: false,
             wants: true,
             starves: false,
             relayed: false,
+            pending: false,
             tighter: Some(weight(4)),
             looser: Some(weight(31)),
             raised: Some(weight(13)),
@@ -379,6 +522,29 @@ mod tests {
     }
 
     #[test]
+    fn an_experiment_waits_until_the_usage_is_under_its_limit_but_not_for_ever() {
+        let policy = Policy::default();
+        let mut intervention = held(Proof::Proving(Time(2_000_000)), Place::High(Bytes(1)));
+        intervention.resource = Resource::Memory;
+        for ms in (0..=10_000).step_by(100) {
+            let pending = Seen {
+                pending: true,
+                harm: 0.5,
+                ..seen(ms)
+            };
+            intervention.settle(&pending, &policy);
+            assert_eq!(intervention.mark.is_some(), ms == 10_000, "{ms}");
+            assert_eq!(intervention.judge(&pending, &policy), Move::Keep, "{ms}");
+        }
+        let late = Seen {
+            harm: 0.5,
+            measured: Span::from_secs(1),
+            ..seen(12_000)
+        };
+        assert_eq!(intervention.judge(&late, &policy), Move::Exonerate);
+    }
+
+    #[test]
     fn harm_on_the_way_back_goes_back_to_the_tightest() {
         let mut intervention = held(Proof::Releasing(Time(9_000_000)), weight(54));
         intervention.tightest = weight(9);
@@ -413,9 +579,55 @@ mod tests {
     }
 
     #[test]
+    fn without_a_measurement_nothing_is_proved() {
+        let intervention = held(PROVING, weight(9));
+        let judge = |now_ms| {
+            let blind = Seen {
+                measured: Span::ZERO,
+                ..seen(now_ms)
+            };
+            intervention.judge(&blind, &Policy::default())
+        };
+        assert_eq!(judge(1_400), Move::Keep);
+        assert_eq!(judge(4_000), Move::Judge(Verdict::Unproven));
+    }
+
+    #[test]
+    fn what_was_never_written_proves_nothing() {
+        let mut intervention = held(PROVING, weight(9));
+        intervention.imagined = true;
+        for harm in [0.0, 0.5] {
+            let judged = intervention.judge(&Seen { harm, ..seen(400) }, &Policy::default());
+            assert_eq!(judged, Move::Judge(Verdict::Unproven));
+        }
+    }
+
+    #[test]
+    fn one_that_was_never_proved_is_tried_back_after_the_escape_time() {
+        let calm = Seen {
+            calm_for: Span::from_secs(60),
+            ..seen(10_000)
+        };
+        let judge = |proof| held(proof, weight(9)).judge(&calm, &Policy::default());
+        assert_eq!(judge(Proof::Unproven), Move::Loosen(weight(31)));
+        assert_eq!(judge(Proof::Confirmed), Move::Keep);
+    }
+
+    #[test]
+    fn the_trial_release_of_one_that_starves_is_the_way_back_and_no_raise() {
+        let starving = Seen {
+            starves: true,
+            calm_for: Span::from_secs(60),
+            ..seen(60_000)
+        };
+        let judged = held(Proof::Unproven, weight(9)).judge(&starving, &Policy::default());
+        assert_eq!(judged, Move::Loosen(weight(31)));
+    }
+
+    #[test]
     fn without_its_victim_it_is_released_at_once() {
         let orphan = Seen {
-            orphaned: true,
+            groundless: true,
             ..seen(1)
         };
         assert_eq!(
@@ -432,6 +644,6 @@ mod tests {
             ..seen(1_500)
         };
         let judged = held(Proof::Confirmed, weight(9)).judge(&starving, &Policy::default());
-        assert_eq!(judged, Move::Loosen(weight(13)));
+        assert_eq!(judged, Move::Raise(weight(13)));
     }
 }

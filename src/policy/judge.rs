@@ -1,15 +1,12 @@
 //! What is held: what is seen of it, what its judgement leads to, and what became of its writes.
 
-use super::brain::{Brain, SPARE};
+use super::brain::{Brain, SHORT, SPARE};
 use super::intervention::{Intervention, Move, Proof, Seen};
 use super::ladder::{self, Place};
+use super::lever;
+use super::track::Track;
 use super::window::Over;
-use crate::model::{
-    Bytes, Change, EventKind, GroupId, Knob, Outcome, Resource, Span, Verdict, Written,
-};
-
-/// A lease is renewed when this part of it has passed.
-const RENEW: f64 = 1.0 / 3.0;
+use crate::model::{Bytes, End, EventKind, GroupId, Resource, Span, Verdict};
 
 impl Brain {
     /// Whether this container is held on this resource.
@@ -19,6 +16,18 @@ impl Brain {
             .any(|held| held.aggressor == id && held.resource == resource)
     }
 
+    /// Whether what is held on this resource moves this group: it is the lever, or below it. One that
+    /// is moved along with its pod waits by our hand as the aggressor does.
+    pub(super) fn is_moved(&self, group: usize, resource: Resource) -> bool {
+        !self.held.is_empty()
+            && self.tree.lineage(group).any(|up| {
+                let id = self.tree.groups[up].id;
+                self.held
+                    .iter()
+                    .any(|held| held.moved() == id && held.resource == resource)
+            })
+    }
+
     pub(super) fn seen(&self, held: &Intervention) -> Seen {
         let now = self.now;
         let resource = held.resource;
@@ -26,15 +35,24 @@ impl Brain {
         let aggressor = self.track(held.aggressor);
         let strain = victim.map(|track| track.strain(resource));
         let total = strain.map_or(Span::ZERO, |strain| strain.total());
-        let harm = match held.mark {
-            Some((at, mark)) if matches!(held.proof, Proof::Proving(_)) => {
-                total.advance(mark).over(now.since(at))
+        let measured_at = strain.and_then(|strain| strain.at()).unwrap_or(now);
+        // What a step has brought is told by the harm since it settled, not by that before it.
+        let (measured, harm) = match held.mark {
+            Some((at, mark))
+                if matches!(held.proof, Proof::Proving(_))
+                    || now.since(at) < Span::from_secs(2) =>
+            {
+                let measured = measured_at.since(at);
+                (measured, total.advance(mark).over(measured))
             }
-            _ => strain.map_or(0.0, |strain| strain.rate(Over::Two)),
+            _ => (
+                Span::ZERO,
+                strain.map_or(0.0, |strain| strain.rate(Over::Two)),
+            ),
         };
-        let calm_for =
-            self.calm_since[resource as usize].map_or(Span::ZERO, |since| now.since(since));
+        let calm_for = held.calm_since.map_or(Span::ZERO, |since| now.since(since));
         let entitled = aggressor.map_or(0.0, |track| track.entitlement);
+        let guaranteed = entitled * self.policy.cpu.guarantee.get();
         let usage = aggressor.map_or(0.0, |track| track.usage(Over::Half));
         let waits = aggressor.map_or(0.0, |track| track.cpu_psi.rate(Over::Half));
         let swapped = aggressor
@@ -45,23 +63,37 @@ impl Brain {
         let wants = match (resource, held.place) {
             (Resource::Cpu, Place::Cap(_)) => throttled,
             (Resource::Cpu, _) => !idle && waits > 0.05,
-            (Resource::Memory, _) => self
-                .available()
-                .is_some_and(|available| available < 2.0 * self.policy.memory.reserve.get()),
+            // There must be room for what it would take.
+            (Resource::Memory, _) => {
+                let step = aggressor.map_or(0.0, |track| Self::would_take(track, held));
+                let short = SHORT * self.policy.memory.reserve.get();
+                self.available().is_some_and(|now| now - step < short)
+            }
         };
-        let rests =
-            resource == Resource::Cpu && waits < 0.05 && usage < 0.5 * entitled && !throttled;
+        let rests = |over: Over| {
+            aggressor.is_some_and(|track| {
+                resource == Resource::Cpu
+                    && track.cpu_psi.rate(over) < 0.05
+                    && track.usage(over) < 0.5 * entitled
+                    && !throttled
+            })
+        };
         Seen {
             now,
-            orphaned: victim.is_none() || aggressor.is_none(),
+            groundless: !held.grounded
+                || aggressor.is_none()
+                || !held.places().all(|place| self.permits(resource, place)),
             total,
+            measured_at,
+            measured,
             harm,
-            alarmed: strain.is_some_and(|strain| strain.bucket.alarmed()),
+            alarmed: self.accuser(held).is_some(),
             tolerance: strain.map_or(0.0, |strain| {
                 self.policy.detect.tolerance.get() + strain.calm(&self.policy)
             }),
             calm_for,
-            rests,
+            rests: rests(Over::Half),
+            rested: rests(Over::Two),
             wants,
             starves: resource == Resource::Cpu && waits > 0.1 && usage < 0.9 * entitled && !idle,
             relayed: resource == Resource::Cpu
@@ -71,10 +103,108 @@ impl Brain {
                         && !self.holds(track.id, resource)
                         && track.excess > 0.25 * entitled.max(0.1)
                 }),
-            tighter: ladder::tighter(held.place, entitled, swapped, &held.bounds, &self.policy)
-                .filter(|place| self.allowed(held.aggressor, *place)),
-            looser: ladder::looser(held.place, held.tightest, &held.bounds),
+            pending: aggressor.is_some_and(|track| track.is_over(held.place)),
+            tighter: ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)
+                .filter(|place| {
+                    self.allowed(held.aggressor, *place) && self.leaves_others(held, *place)
+                }),
+            looser: match held.place {
+                // The limit of memory below it goes back in steps of its own.
+                Place::Swap(_) => held.below(),
+                place => ladder::looser(place, held.tightest, &held.bounds),
+            },
             raised: ladder::raised(held.place, &held.bounds),
+        }
+    }
+
+    /// What a held one would take at once of the next step back, as a part of RAM: all of it where it
+    /// stands at its limit and waits there.
+    fn would_take(track: &Track, held: &Intervention) -> f64 {
+        let full = match (held.place, track.memory) {
+            (Place::High(high), Some(memory)) => memory.current.0 >= high.scaled(0.9).0,
+            (_, memory) => memory.is_some(),
+        };
+        if full && track.memory_psi.rate(Over::Two) > 0.01 {
+            ladder::HIGH_STEP_BACK
+        } else {
+            0.0
+        }
+    }
+
+    /// Who has an alarm that this one's aggressor is to blame for, its own victim before all others.
+    fn accuser(&self, held: &Intervention) -> Option<GroupId> {
+        let margin = self.policy.detect.margin;
+        let accusers = self.tracks.iter().filter(|track| {
+            let strain = track.strain(held.resource);
+            strain.bucket.alarmed() && strain.ledger.points_at(held.aggressor, margin)
+        });
+        let worst = accusers.max_by_key(|track| {
+            let level = track.strain(held.resource).bucket.level();
+            (track.id == held.victim, level, track.id)
+        });
+        worst.map(|track| track.id)
+    }
+
+    /// A victim that is gone is followed by another one of the same aggressor, if there is one. Else what
+    /// is held goes back, in steps: to drop a limit of memory at once would bring on what it was for.
+    fn hand_over(&mut self, at: usize) {
+        let held = &self.held[at];
+        if self.track(held.victim).is_some() {
+            return;
+        }
+        let heir = self.accuser(held);
+        let now = self.now;
+        let held = &mut self.held[at];
+        held.mark = None;
+        match heir {
+            Some(heir) => held.victim = heir,
+            None if matches!(held.proof, Proof::Releasing(_)) => {}
+            None => held.proof = Proof::Releasing(now),
+        }
+    }
+
+    /// Whether somebody is harmed whom this one concerns: its victim, or one whose harm its aggressor
+    /// is blamed for. Others' harm does not keep it: who is never calm would else keep every limit of
+    /// the host for ever.
+    fn disturbs(&self, held: &Intervention) -> bool {
+        let (size, margin) = (self.policy.detect.bucket, self.policy.detect.margin);
+        self.tracks.iter().any(|track| {
+            let strain = track.strain(held.resource);
+            !strain.bucket.calm(size)
+                && (track.id == held.victim || strain.ledger.points_at(held.aggressor, margin))
+        })
+    }
+
+    /// Whether the policy lets this place be held at all: its rung, and so far down.
+    fn permits(&self, resource: Resource, place: Place) -> bool {
+        let policy = &self.policy;
+        let rung = match place {
+            Place::Weight(weight) => weight >= policy.cpu.weight_floor,
+            Place::Idle => policy.cpu.idle,
+            Place::Cap(cpus) => policy.cpu.cap && cpus >= policy.cpu.cap_floor,
+            Place::High(high) => high >= ladder::page(policy.memory.floor),
+            Place::Swap(_) => policy.memory.swap,
+        };
+        rung && self.policy.enforces(resource)
+    }
+
+    /// Looks again whether what is held still moves nobody but its aggressor: a slice may have got
+    /// another container, and the policy may protect from now on what it did not.
+    pub(super) fn look_at_grounds(&mut self) {
+        for held in &mut self.held {
+            let lever = self.tree.find(held.lever);
+            let aggressor = self.tree.find(held.aggressor);
+            held.grounded = match (lever, aggressor) {
+                (Some((lever, _)), Some((at, group))) => {
+                    let moves = match held.within.map(|within| self.tree.find(within.group)) {
+                        None => lever::moves_only(&self.tree, lever, at),
+                        Some(Some((own, _))) => lever::is_shared(&self.tree, lever, own, at),
+                        Some(None) => false,
+                    };
+                    group.is_container() && moves
+                }
+                _ => false,
+            };
         }
     }
 
@@ -89,16 +219,19 @@ impl Brain {
 
     pub(super) fn judge(&mut self) {
         for at in (0..self.held.len()).rev() {
+            self.hand_over(at);
+            let disturbs = self.disturbs(&self.held[at]);
+            let now = self.now;
+            let since = &mut self.held[at].calm_since;
+            *since = if disturbs { None } else { since.or(Some(now)) };
             let seen = self.seen(&self.held[at]);
             let held = &mut self.held[at];
-            if matches!(held.proof, Proof::Proving(_))
-                && held.mark.is_none()
-                && seen.now >= held.settled_since(&self.policy)
-            {
-                held.mark = Some((seen.now, seen.total));
-            }
+            held.settle(&seen, &self.policy);
             let next = held.judge(&seen, &self.policy);
-            self.carry_out(at, next, &seen);
+            if self.tend_slice(at) {
+                self.carry_out(at, next, &seen);
+            }
+            self.tend_lift(at);
         }
     }
 
@@ -111,6 +244,7 @@ impl Brain {
         match next {
             Move::Keep => {}
             Move::Judge(verdict) => {
+                self.chronicle.judged(&self.held[at], verdict, seen.harm);
                 let held = &mut self.held[at];
                 held.proved |= verdict == Verdict::Confirmed;
                 held.proof = if verdict == Verdict::Confirmed {
@@ -118,7 +252,9 @@ impl Brain {
                 } else {
                     Proof::Unproven
                 };
-                self.accept_residual(at, seen.harm);
+                if verdict == Verdict::Confirmed {
+                    self.accept_residual(at, seen.harm);
+                }
                 self.tell(EventKind::Proved(verdict), at);
             }
             Move::Tighten(place) => {
@@ -142,30 +278,31 @@ impl Brain {
                 self.write(at, place, false);
             }
             Move::Exonerate => {
+                let verdict = Verdict::Exonerated;
+                self.chronicle.judged(&self.held[at], verdict, seen.harm);
                 self.tell(EventKind::Proved(Verdict::Exonerated), at);
-                let until = now + self.policy.detect.exonerate;
                 let hard = self.held[at].place.rung().is_hard();
-                if let Some(track) = self.track_mut(aggressor) {
-                    track.exonerated = Some(until);
-                    if hard {
-                        track.wrong += 1;
-                        track.struck = Some(now);
-                    }
+                self.exonerate(aggressor);
+                if let Some(track) = self.track_mut(aggressor).filter(|_| hard) {
+                    track.wrong = track.wrong.saturating_add(1);
                 }
-                self.release(at);
+                self.release(at, End::Exonerated);
             }
             Move::Loosen(place) => {
                 let held = &mut self.held[at];
-                if seen.starves && !matches!(held.proof, Proof::Releasing(_)) {
-                    held.no_raise = now + self.policy.detect.exonerate;
-                } else {
-                    held.proof = Proof::Releasing(now + self.policy.release.step);
-                }
+                held.proof = Proof::Releasing(now + self.policy.release.step);
                 let was = held.place;
                 self.leave(at, was, place);
                 self.write(at, place, false);
             }
+            Move::Raise(place) => {
+                self.held[at].no_raise = now + self.policy.detect.exonerate;
+                self.write(at, place, false);
+            }
             Move::Retighten(place) => {
+                if let Some(accuser) = self.accuser(&self.held[at]) {
+                    self.held[at].victim = accuser;
+                }
                 self.held[at].proof = Proof::Confirmed;
                 self.held[at].since = now;
                 if let Some(track) = self.track_mut(aggressor) {
@@ -174,7 +311,8 @@ impl Brain {
                 self.held[at].hold = self.hold_of(aggressor);
                 self.write(at, place, true);
             }
-            Move::Release => self.release(at),
+            Move::Release if seen.groundless => self.release(at, End::Groundless),
+            Move::Release => self.release(at, End::Released),
         }
     }
 
@@ -185,145 +323,6 @@ impl Brain {
         let most = held.harm_at_first * (1.0 - self.policy.detect.relief.get());
         if let Some(track) = self.track_mut(victim) {
             track.strain_mut(resource).residual = (harm * 1.25).min(most);
-        }
-    }
-
-    /// Going from one rung to another gives the left one's knob back, where both cannot stand.
-    pub(super) fn leave(&mut self, at: usize, from: Place, to: Place) {
-        let held = &self.held[at];
-        if from.rung() != to.rung() {
-            let (knob, _) = from.value(&held.bounds, &self.policy);
-            self.step.changes.push(Change::Release {
-                group: held.lever,
-                knob,
-            });
-        }
-    }
-
-    pub(super) fn write(&mut self, at: usize, place: Place, tighter: bool) {
-        let held = &mut self.held[at];
-        held.place = place;
-        held.changed = self.now;
-        held.renewed = self.now;
-        let (knob, value) = place.value(&held.bounds, &self.policy);
-        let (lever, aggressor) = (held.lever, held.aggressor);
-        self.step.changes.push(Change::Hold {
-            group: lever,
-            knob,
-            value,
-            aggressor,
-            lease: self.policy.release.lease,
-        });
-        let kind = if tighter {
-            EventKind::Tightened { lever, knob, value }
-        } else {
-            EventKind::Loosened { lever, knob, value }
-        };
-        self.tell(kind, at);
-    }
-
-    /// Puts everything of one intervention back.
-    pub(super) fn release(&mut self, at: usize) {
-        self.tell(EventKind::Released, at);
-        let held = self.held.remove(at);
-        let shared = self
-            .held
-            .iter()
-            .any(|other| other.lever == held.lever && other.resource == held.resource);
-        if !shared {
-            // All of the ladder's knobs: those of lower rungs may still stand.
-            let knobs: &[Knob] = match held.resource {
-                Resource::Cpu => &[Knob::CpuIdle, Knob::CpuWeight, Knob::CpuMax],
-                Resource::Memory => &[Knob::MemorySwapMax, Knob::MemoryHigh],
-            };
-            let group = held.lever;
-            let releases = knobs.iter().map(|&knob| Change::Release { group, knob });
-            self.step.changes.extend(releases);
-        }
-        if let Some(track) = self.track_mut(held.victim) {
-            track.strain_mut(held.resource).residual = 0.0;
-        }
-        let now = self.now;
-        if held.proved
-            && let Some(track) = self.track_mut(held.aggressor)
-        {
-            track.strike(now);
-        }
-    }
-
-    /// The least time the next limit on this one stands: doubled for every strike.
-    pub(super) fn hold_of(&self, aggressor: GroupId) -> Span {
-        let strikes = self.track(aggressor).map_or(0, |track| track.strikes);
-        let hold = self
-            .policy
-            .release
-            .hold
-            .0
-            .saturating_mul(1_u64 << strikes.min(16));
-        Span(hold.min(self.policy.release.hold_max.0))
-    }
-
-    /// Renews leases in time: a hold of the same value is no write.
-    pub(super) fn renew(&mut self) {
-        let lease = self.policy.release.lease;
-        for held in &mut self.held {
-            if self.now.since(held.renewed) < lease.scaled(RENEW) {
-                continue;
-            }
-            held.renewed = self.now;
-            let (knob, value) = held.place.value(&held.bounds, &self.policy);
-            let (group, aggressor) = (held.lever, held.aggressor);
-            self.step.changes.push(Change::Hold {
-                group,
-                knob,
-                value,
-                aggressor,
-                lease,
-            });
-        }
-    }
-
-    /// A write that failed, or a knob that is somebody else's now, ends the intervention.
-    pub(super) fn learn_outcome(&mut self, outcome: &Outcome) {
-        let at = self.held.iter().position(|held| {
-            held.lever == outcome.group
-                && held.place.value(&held.bounds, &self.policy).0 == outcome.knob
-        });
-        let Some(at) = at else { return };
-        match outcome.written {
-            Written::Failed(why) => {
-                self.tell(
-                    EventKind::CannotAct {
-                        knob: outcome.knob,
-                        why,
-                    },
-                    at,
-                );
-                let (aggressor, until) = (
-                    self.held[at].aggressor,
-                    self.now + self.policy.detect.exonerate,
-                );
-                if let Some(track) = self.track_mut(aggressor) {
-                    track.exonerated = Some(until);
-                }
-                self.release(at);
-            }
-            Written::Drifted | Written::GaveUp => {
-                self.tell(EventKind::Drift { knob: outcome.knob }, at);
-                let (aggressor, until) = (
-                    self.held[at].aggressor,
-                    self.now + self.policy.detect.exonerate,
-                );
-                if let Some(track) = self.track_mut(aggressor) {
-                    track.exonerated = Some(until);
-                }
-                self.release(at);
-            }
-            Written::Done
-            | Written::Queued
-            | Written::WouldWrite
-            | Written::Restored
-            | Written::Reasserted => {}
         }
     }
 }

@@ -7,7 +7,7 @@
 use crate::model::{Bytes, CpuMax, Knob, KnobValue, Knobs, Limit, Policy, Rung, Span, Weight};
 
 /// A place on a ladder: a rung and how far down on it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) enum Place {
     /// `cpu.weight` of the lever.
     Weight(Weight),
@@ -22,7 +22,8 @@ pub(super) enum Place {
 }
 
 /// What bounds the ladder of one intervention.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Bounds {
     /// The lever's originals.
     pub original: Knobs,
@@ -41,8 +42,8 @@ pub(super) struct Bounds {
 pub(super) struct FirstCpu {
     /// CPUs that the held one shall keep for certain: entitlement times the policy's guarantee.
     pub guaranteed: f64,
-    /// CPUs that it is entitled to.
-    pub entitled: f64,
+    /// CPUs that others below the lever need: they are never taken.
+    pub others: f64,
     /// CPUs that the lever and its siblings share.
     pub shared: f64,
     /// Active weight beside the lever.
@@ -56,53 +57,69 @@ const SEVERE: f64 = 0.25;
 /// Tightening a cap keeps this part of it, a weight half of it, `memory.high` nine tenths.
 const CAP_KEEPS: f64 = 0.7;
 const HIGH_KEEPS: f64 = 0.9;
+/// `memory.high` goes back by this part of RAM a step.
+pub(super) const HIGH_STEP_BACK: f64 = 0.05;
 /// Release goes back in this many steps.
 const STEPS_BACK: f64 = 4.0;
 
-/// The first weight: it guarantees the lever `guaranteed` of the CPUs it shares with its siblings.
-pub(super) fn first_weight(first: &FirstCpu, bounds: &Bounds, policy: &Policy) -> Place {
+/// The first weight: it guarantees the lever `guaranteed` of the CPUs it shares with its siblings. `None`
+/// where the policy allows none that is lower than what stands there.
+pub(super) fn first_weight(first: &FirstCpu, bounds: &Bounds, policy: &Policy) -> Option<Place> {
     let original = original_weight(bounds);
-    let part = (first.guaranteed / first.shared.max(f64::EPSILON)).clamp(0.0, 0.95);
-    let mut weight = first.beside * part / (1.0 - part);
+    let mut weight = first.weight(first.guaranteed + first.others);
     if first.harm > SEVERE {
         weight /= 2.0;
     }
     let weight = weight.min(f64::from(original.get()) / 2.0);
-    Place::Weight(
-        Weight::nearest(weight)
-            .max(policy.cpu.weight_floor)
-            .min(original),
-    )
+    let weight = Weight::nearest(weight)
+        .max(policy.cpu.weight_floor)
+        .max(weight_for(first));
+    (weight < original).then_some(Place::Weight(weight))
 }
 
-/// The first cap, where no weight reaches: what it is entitled to.
-pub(super) fn first_cap(first: &FirstCpu, bounds: &Bounds) -> Place {
+/// The weight that gives the lever what others below it need.
+pub(super) fn weight_for(first: &FirstCpu) -> Weight {
+    Weight::nearest(first.weight(first.others).ceil())
+}
+
+impl FirstCpu {
+    /// The weight with which the lever has so many of the CPUs that it shares.
+    fn weight(&self, cpus: f64) -> f64 {
+        let part = (cpus / self.shared.max(f64::EPSILON)).clamp(0.0, 0.95);
+        self.beside * part / (1.0 - part)
+    }
+}
+
+/// The first cap: what it is guaranteed, as with the first weight. A cap at all that it is entitled
+/// to would leave its neighbours just what they need, and nothing to catch up with what has waited.
+/// `None` where its own quota, or the host, leaves it no more than that.
+pub(super) fn first_cap(guaranteed: f64, bounds: &Bounds) -> Option<Place> {
     let most = original_cap(bounds).unwrap_or(f64::from(bounds.cpus));
-    let severe = if first.harm > SEVERE { CAP_KEEPS } else { 1.0 };
-    Place::Cap((first.entitled * severe).max(bounds.cap_floor).min(most))
+    let cap = guaranteed.max(bounds.cap_floor);
+    (cap < most).then_some(Place::Cap(cap))
 }
 
 /// The first `memory.high`: a little under what it has, so that growth ends and a little comes
-/// back. Deep steps would send gigabytes to swap at once, and starve the victim by that.
-pub(super) fn first_high(current: Bytes, bounds: &Bounds) -> Place {
-    Place::High(page(current.scaled(0.95).max(bounds.high_floor)))
+/// back. Deep steps would send gigabytes to swap at once, and starve the victim by that. `None` where
+/// it has a limit of its own that is lower: ours would lift it.
+pub(super) fn first_high(current: Bytes, bounds: &Bounds) -> Option<Place> {
+    let high = page(current.scaled(0.95).max(bounds.high_floor));
+    let own = match bounds.original.memory_high {
+        Ok(Limit::At(own)) => own,
+        _ => Bytes(u64::MAX),
+    };
+    (high < own).then_some(Place::High(high))
 }
 
 /// The next place down; `None` at the end of what the policy allows.
 pub(super) fn tighter(
     place: Place,
-    entitled: f64,
+    guaranteed: f64,
     swapped: Bytes,
     bounds: &Bounds,
     policy: &Policy,
 ) -> Option<Place> {
-    let cap = || {
-        let most = original_cap(bounds).unwrap_or(f64::from(bounds.cpus));
-        policy
-            .cpu
-            .cap
-            .then(|| Place::Cap(entitled.max(bounds.cap_floor).min(most)))
-    };
+    let cap = || first_cap(guaranteed, bounds).filter(|_| policy.cpu.cap);
     match place {
         Place::Weight(_) if policy.cpu.idle && bounds.original.cpu_idle == Ok(false) => {
             Some(Place::Idle)
@@ -143,7 +160,7 @@ pub(super) fn looser(place: Place, tightest: Place, bounds: &Bounds) -> Option<P
             (next < original).then_some(Place::Cap(next))
         }
         (Place::High(high), _) => {
-            let next = Bytes(high.0.saturating_add(bounds.ram.scaled(0.05).0));
+            let next = Bytes(high.0.saturating_add(bounds.ram.scaled(HIGH_STEP_BACK).0));
             let original = match bounds.original.memory_high {
                 Ok(Limit::At(original)) => original,
                 _ => bounds.ram,
@@ -207,7 +224,7 @@ fn quota(cpus: f64, bounds: &Bounds, policy: &Policy) -> CpuMax {
     }
 }
 
-fn original_weight(bounds: &Bounds) -> Weight {
+pub(super) fn original_weight(bounds: &Bounds) -> Weight {
     bounds.original.cpu_weight.unwrap_or(Weight::DEFAULT)
 }
 
@@ -223,7 +240,7 @@ fn original_cap(bounds: &Bounds) -> Option<f64> {
 }
 
 /// The kernel keeps whole pages; we ask for what will be read back.
-const fn page(bytes: Bytes) -> Bytes {
+pub(super) const fn page(bytes: Bytes) -> Bytes {
     Bytes(bytes.0 & !0xFFFF)
 }
 
@@ -256,7 +273,7 @@ mod tests {
 
     const HEAVY: FirstCpu = FirstCpu {
         guaranteed: 0.08,
-        entitled: 0.2,
+        others: 0.0,
         shared: 1.0,
         beside: 100.0,
         harm: 0.2,
@@ -265,14 +282,29 @@ mod tests {
     #[test]
     fn the_first_weight_guarantees_just_the_asked_part() {
         let place = first_weight(&HEAVY, &bounds(100), &Policy::default());
-        assert_eq!(place, Place::Weight(Weight::new(9).unwrap()));
+        assert_eq!(place, Some(Place::Weight(Weight::new(9).unwrap())));
     }
 
     #[test]
     fn severe_harm_starts_twice_as_deep() {
         let first = FirstCpu { harm: 0.5, ..HEAVY };
         let place = first_weight(&first, &bounds(100), &Policy::default());
-        assert_eq!(place, Place::Weight(Weight::new(4).unwrap()));
+        assert_eq!(place, Some(Place::Weight(Weight::new(4).unwrap())));
+    }
+
+    #[test]
+    fn what_would_not_lower_what_stands_there_is_no_first_step() {
+        let mut policy = Policy::default();
+        policy.cpu.weight_floor = Weight::new(50).unwrap();
+        assert_eq!(first_weight(&HEAVY, &bounds(30), &policy), None);
+        assert_eq!(first_weight(&HEAVY, &bounds(1), &Policy::default()), None);
+        let mut limited = bounds(100);
+        limited.original.cpu_max = Ok(CpuMax {
+            quota: Limit::At(Span(30_000)),
+            period: Span(100_000),
+        });
+        assert_eq!(first_cap(0.4, &limited), None);
+        assert_eq!(first_cap(0.2, &limited), Some(Place::Cap(0.2)));
     }
 
     #[test]
@@ -301,6 +333,20 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_of_its_own_that_is_lower_than_the_floor_is_not_lifted() {
+        let mut limited = bounds(100);
+        let mib = Bytes::from_mib;
+        limited.original.memory_high = Ok(Limit::At(mib(200)));
+        limited.high_floor = mib(600);
+        assert_eq!(first_high(mib(195), &limited), None);
+        limited.high_floor = mib(64);
+        assert_eq!(
+            first_high(mib(100), &limited),
+            Some(Place::High(page(mib(95))))
+        );
+    }
+
+    #[test]
     fn idle_comes_only_by_policy() {
         let weight = Place::Weight(Weight::new(9).unwrap());
         let mut policy = Policy::default();
@@ -314,26 +360,26 @@ mod tests {
         #[test]
         fn no_way_down_leads_under_a_floor_nor_over_the_original(
             weight in 1_u32..=10_000, floor in 1_u32..200, guaranteed in 0.0_f64..4.0,
-            beside in 0.0_f64..100_000.0, harm in 0.0_f64..1.0, entitled in 0.0_f64..4.0,
+            beside in 0.0_f64..100_000.0, harm in 0.0_f64..1.0,
             current in 0_u64..(1 << 40), idle: bool,
         ) {
             let mut policy = Policy::default();
             policy.cpu.weight_floor = Weight::new(floor).unwrap();
             policy.cpu.idle = idle;
             let bounds = bounds(weight);
-            let first = FirstCpu { guaranteed, entitled, shared: 1.0, beside, harm };
+            let first = FirstCpu { guaranteed, others: 0.0, shared: 1.0, beside, harm };
             for start in [
                 first_weight(&first, &bounds, &policy),
-                first_cap(&first, &bounds),
+                first_cap(guaranteed, &bounds),
                 first_high(Bytes(current), &bounds),
             ] {
-                let mut place = Some(start);
+                let mut place = start;
                 let mut steps = 0;
                 while let Some(at) = place {
                     match at {
                         Place::Weight(w) => {
-                            prop_assert!(w >= policy.cpu.weight_floor.min(Weight::new(weight).unwrap()));
-                            prop_assert!(w.get() <= weight);
+                            prop_assert!(w >= policy.cpu.weight_floor);
+                            prop_assert!(w.get() < weight);
                         }
                         Place::Cap(cpus) => prop_assert!(cpus >= bounds.cap_floor && cpus <= 1.0),
                         Place::High(high) => prop_assert!(high >= bounds.high_floor),
@@ -341,7 +387,7 @@ mod tests {
                     }
                     steps += 1;
                     prop_assert!(steps < 400, "the ladder has an end");
-                    place = tighter(at, entitled, Bytes(0), &bounds, &policy);
+                    place = tighter(at, guaranteed, Bytes(0), &bounds, &policy);
                 }
             }
         }

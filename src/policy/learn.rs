@@ -6,7 +6,8 @@
 use crate::model::{Bytes, Span};
 
 /// The quiet stall of one container in one resource: a fraction of time.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Baseline {
     learned: Option<f64>,
 }
@@ -36,7 +37,8 @@ impl Baseline {
 ///
 /// Credit is given only for windows in which the host had idle CPU left and the container did not
 /// stall: then its usage was its demand. It decays only while unused.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Demand {
     cpus: f64,
 }
@@ -60,7 +62,8 @@ impl Demand {
 }
 
 /// The level of memory that a container has held in calm for about ten seconds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Level {
     held: Bytes,
 }
@@ -68,6 +71,12 @@ pub(super) struct Level {
 impl Level {
     pub(super) const fn get(&self) -> Bytes {
         self.held
+    }
+
+    /// Takes the size at which it was met, as long as nothing better is known: one that was there, and does
+    /// not grow, is no aggressor, however large it is.
+    pub(super) fn meet(&mut self, size: Bytes) {
+        self.held = size;
     }
 
     /// Takes the least size of the last ten calm seconds; what is not used any more is given up.

@@ -2,8 +2,9 @@
 //!
 //! `cpu.weight` acts only between siblings. The lever is therefore the child, on the aggressor's
 //! side, of the lowest common ancestor of victim and aggressor; and only if that subtree holds
-//! nobody but the aggressor and its helpers. Else no weight reaches, and the lever is a cap on the
-//! aggressor itself.
+//! nobody but the aggressor and its helpers. A subtree that holds others, but nothing that the policy
+//! protects, is moved by two weights ([`shared`](super::shared)). Else no weight reaches, and the lever is
+//! a cap on the aggressor itself.
 
 use crate::model::{Group, Member, Topology};
 
@@ -12,24 +13,36 @@ use crate::model::{Group, Member, Topology};
 pub(super) enum Lever {
     /// The weight of this group (an index of the topology) separates the two.
     Weight(usize),
+    /// The weight of `slice` separates the two, and that of `own` below it the aggressor from the others
+    /// in the slice.
+    Shared {
+        /// The child of the fork.
+        slice: usize,
+        /// Its child that moves nobody but the aggressor.
+        own: usize,
+    },
     /// No weight does: cap this group, the aggressor itself.
     Cap(usize),
 }
 
 /// The lever between two groups; `None` if one of them is the other or its ancestor.
 pub(super) fn find(tree: &Topology, aggressor: usize, victim: usize) -> Option<Lever> {
-    let above: Vec<usize> = tree.lineage(victim).collect();
     let mut child = aggressor;
     for at in tree.lineage(aggressor) {
-        if above.contains(&at) {
+        if tree.lineage(victim).any(|up| up == at) {
             if at == aggressor || at == victim {
                 return None;
             }
-            let reaches = tree.groups[child].knobs.cpu_weight.is_ok()
-                && !left_to_kubelet(&tree.groups[child])
-                && holds_only(tree, child, aggressor);
-            return Some(if reaches {
+            let may_move = |at: usize| tree.groups[at].knobs.cpu_weight.is_ok();
+            let reaches = may_move(child) && !left_to_kubelet(&tree.groups[child]);
+            return Some(if reaches && moves_only(tree, child, aggressor) {
                 Lever::Weight(child)
+            } else if reaches
+                && let Some(own) = own_in(tree, child, aggressor)
+                && may_move(own)
+                && is_shared(tree, child, own, aggressor)
+            {
+                Lever::Shared { slice: child, own }
             } else {
                 Lever::Cap(aggressor)
             });
@@ -39,17 +52,49 @@ pub(super) fn find(tree: &Topology, aggressor: usize, victim: usize) -> Option<L
     None
 }
 
-/// Whether everything with processes under `top` is the aggressor, of its pod, or its helper.
-fn holds_only(tree: &Topology, top: usize, aggressor: usize) -> bool {
-    tree.groups.iter().enumerate().all(|(at, group)| {
-        at == aggressor
-            || matches!(group.member, Member::Inner)
-            || same_owner(group, &tree.groups[aggressor])
-            || !tree.lineage(at).any(|up| up == top)
-    })
+/// The child of `slice` on the way to the aggressor.
+fn own_in(tree: &Topology, slice: usize, aggressor: usize) -> Option<usize> {
+    tree.lineage(aggressor)
+        .find(|&at| tree.groups[at].parent == Some(slice))
 }
 
-/// Whether two groups belong to one container, or to one pod: the pod is the unit of blame.
+/// Whether a slice may be moved for the sake of the aggressor in it, though others are in it too: they are
+/// containers, whose needs are known, nothing in it is protected, and `own`, its child, moves the aggressor
+/// alone.
+pub(super) fn is_shared(tree: &Topology, slice: usize, own: usize, aggressor: usize) -> bool {
+    let below = |at| tree.lineage(at).any(|up| up == slice);
+    let mut groups = tree.groups.iter().enumerate();
+    tree.groups[own].parent == Some(slice)
+        && moves_only(tree, own, aggressor)
+        && groups.all(|(at, group)| {
+            let known = !matches!(group.member, Member::Service);
+            (known && !group.protected && group.complete) || !below(at)
+        })
+}
+
+/// Whether moving `top` moves nobody but the aggressor, its pod and its helpers, and nothing that the
+/// policy protects; and nobody who is not known yet.
+pub(super) fn moves_only(tree: &Topology, top: usize, aggressor: usize) -> bool {
+    let mine = |at: usize, group: &Group| {
+        !group.protected
+            && group.complete
+            && (at == aggressor
+                || matches!(group.member, Member::Inner)
+                || same_owner(group, &tree.groups[aggressor]))
+    };
+    let below = |at| tree.lineage(at).any(|up| up == top);
+    below(aggressor)
+        && tree
+            .groups
+            .iter()
+            .enumerate()
+            .all(|(at, group)| mine(at, group) || !below(at))
+}
+
+/// Whether two groups of one tree belong to one container, or to one pod: the pod is the unit of blame.
+///
+/// A pod is the group that its containers stand in. Its uid is not enough: whoever may make groups may give
+/// one the name of somebody else's pod, and would never be suspected of harming it.
 pub(super) fn same_owner(group: &Group, aggressor: &Group) -> bool {
     let Member::Container { key, pod, .. } = &aggressor.member else {
         return false;
@@ -58,7 +103,7 @@ pub(super) fn same_owner(group: &Group, aggressor: &Group) -> bool {
         Member::Helper { of } => of == key,
         Member::Container {
             pod: Some(other), ..
-        } => Some(other) == pod.as_ref(),
+        } => Some(other) == pod.as_ref() && group.parent == aggressor.parent,
         _ => false,
     }
 }
@@ -80,22 +125,19 @@ mod tests {
     use super::*;
     use crate::policy::track::tests::{container, helper, pod_container, service, tree};
 
-    fn lever(tree: &Topology, aggressor: &str, victim: &str) -> Option<(bool, String)> {
+    /// The kind of lever and its paths.
+    fn lever(tree: &Topology, aggressor: &str, victim: &str) -> Option<String> {
         let at = |path: &str| {
             tree.groups
                 .iter()
                 .position(|g| g.path == path.as_bytes())
                 .unwrap()
         };
+        let path = |at: usize| String::from_utf8_lossy(&tree.groups[at].path).into_owned();
         find(tree, at(aggressor), at(victim)).map(|lever| match lever {
-            Lever::Weight(i) => (
-                true,
-                String::from_utf8(tree.groups[i].path.clone()).unwrap(),
-            ),
-            Lever::Cap(i) => (
-                false,
-                String::from_utf8(tree.groups[i].path.clone()).unwrap(),
-            ),
+            Lever::Weight(at) => format!("weight {}", path(at)),
+            Lever::Shared { slice, own } => format!("shared {} {}", path(slice), path(own)),
+            Lever::Cap(at) => format!("cap {}", path(at)),
         })
     }
 
@@ -111,7 +153,7 @@ mod tests {
             "/system.slice/docker-a.scope",
             "/system.slice/docker-b.scope",
         );
-        assert_eq!(found, Some((true, "/system.slice/docker-a.scope".into())));
+        assert_eq!(found, Some("weight /system.slice/docker-a.scope".into()));
     }
 
     #[test]
@@ -126,7 +168,7 @@ mod tests {
             "/system.slice/docker-a.scope",
             "/machine.slice/libpod-b.scope",
         );
-        assert_eq!(found, Some((false, "/system.slice/docker-a.scope".into())));
+        assert_eq!(found, Some("cap /system.slice/docker-a.scope".into()));
     }
 
     #[test]
@@ -144,7 +186,45 @@ mod tests {
             "/machine.slice/libpod-b.scope",
             "/system.slice/docker-a.scope",
         );
-        assert_eq!(found, Some((true, "/machine.slice".into())));
+        assert_eq!(found, Some("weight /machine.slice".into()));
+    }
+
+    #[test]
+    fn a_slice_that_holds_another_container_is_moved_by_two_weights() {
+        let own = "/machine.slice/libpod-b.scope";
+        let podman = [
+            container("/system.slice/docker-a.scope", 100),
+            container("/machine.slice/libpod-b.scope/container", 100),
+            container("/machine.slice/libpod-c.scope/container", 100),
+        ];
+        let hog = format!("{own}/container");
+        let found = lever(&tree(&podman), &hog, "/system.slice/docker-a.scope");
+        assert_eq!(found, Some(format!("shared /machine.slice {own}")));
+        let mut protected = podman.to_vec();
+        protected[2].protected = true;
+        let found = lever(&tree(&protected), &hog, "/system.slice/docker-a.scope");
+        assert_eq!(found, Some(format!("cap {hog}")));
+    }
+
+    #[test]
+    fn a_slice_of_which_not_all_is_known_is_no_lever() {
+        let hog = "/machine.slice/inner.slice/libpod-b.scope";
+        let mut tree = tree(&[
+            container("/system.slice/docker-a.scope", 100),
+            container(hog, 100),
+        ]);
+        for half_known in ["/machine.slice", "/machine.slice/inner.slice"] {
+            let at = tree
+                .groups
+                .iter()
+                .position(|g| g.path == half_known.as_bytes());
+            let at = at.unwrap();
+            let found = |tree: &Topology| lever(tree, hog, "/system.slice/docker-a.scope");
+            assert_eq!(found(&tree), Some("weight /machine.slice".into()));
+            tree.groups[at].complete = false;
+            assert_eq!(found(&tree), Some(format!("cap {hog}")), "{half_known}");
+            tree.groups[at].complete = true;
+        }
     }
 
     #[test]
@@ -161,14 +241,32 @@ mod tests {
             container(docker, 100),
         ]);
         let pod = format!("{burstable}/kubepods-burstable-poda.slice");
-        assert_eq!(lever(&tree, &a, &b), Some((true, pod)));
-        assert_eq!(lever(&tree, &b, docker), Some((false, b.clone())));
+        assert_eq!(lever(&tree, &a, &b), Some(format!("weight {pod}")));
+        let own = format!("cap {}", b);
+        assert_eq!(lever(&tree, &b, docker), Some(own));
+    }
+
+    #[test]
+    fn a_group_with_the_name_of_another_ones_pod_is_not_of_that_pod() {
+        let pod = "/kubepods.slice/kubepods-poda.slice";
+        let tree = tree(&[
+            pod_container(&format!("{pod}/cri-containerd-1.scope"), "poda"),
+            pod_container(&format!("{pod}/cri-containerd-2.scope"), "poda"),
+            pod_container(&format!("/user.slice{pod}/cri-containerd-3.scope"), "poda"),
+        ]);
+        let of = |end: &[u8]| {
+            let found = tree.groups.iter().find(|g| g.path.ends_with(end));
+            found.unwrap()
+        };
+        let (one, two, forged) = (of(b"1.scope"), of(b"2.scope"), of(b"3.scope"));
+        assert!(same_owner(one, two) && same_owner(two, one));
+        assert!(!same_owner(one, forged) && !same_owner(forged, one));
     }
 
     #[test]
     fn without_the_cpu_controller_no_weight_reaches() {
         let mut tree = tree(&[container("/a", 100), container("/b", 100)]);
         tree.groups[1].knobs.cpu_weight = Err(crate::model::Absent::NoFile);
-        assert_eq!(lever(&tree, "/a", "/b"), Some((false, "/a".into())));
+        assert_eq!(lever(&tree, "/a", "/b"), Some("cap /a".into()));
     }
 }

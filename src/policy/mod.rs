@@ -13,26 +13,44 @@
 //! | `blame` | who moved together with the harm, and by what margin? |
 //! | `lever` | which cgroup's knob moves what the aggressor takes? |
 //! | `ladder` | which value comes next, and which comes next on the way back? |
+//! | `shared` | how low may a slice go that holds others besides the aggressor? |
+//! | `lift` | what does the victim get, where the policy allows the idle rung? |
 //! | `intervention` | did it help, shall it go on, when is it given back? |
+//! | `strain` | what was done to one container in one resource, and by whom? |
 //! | `track` | everything known about one container |
 //! | `feed` | what was done to whom in this tick? |
 //! | `judge` | what becomes of what is held? |
+//! | `hold` | how is it written, renewed and given back, and what became of that? |
 //! | `answer` | whom does an alarm lead to, and with which first step? |
 //! | `brain` | the order of these steps |
+//! | `chronicle` | what was done before? |
+//! | `suspects` | who else was it, and why is that one not held? |
+//! | `release` | what would end this, and when? |
+//! | `explain` | everything about one container, for people |
 //! | `view` | roles and reasons for people |
+//! | `checkpoint` | the whole brain as text, and back |
 
 mod answer;
 mod blame;
 mod brain;
 mod bucket;
+mod checkpoint;
+mod chronicle;
 mod entitle;
+mod explain;
 mod feed;
 mod harm;
+mod hold;
 mod intervention;
 mod judge;
 mod ladder;
 mod learn;
 mod lever;
+mod lift;
+mod release;
+mod shared;
+mod strain;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod track;
@@ -40,4 +58,5 @@ mod view;
 mod window;
 
 pub use brain::Brain;
-pub use view::HeldView;
+pub use checkpoint::CheckpointError;
+pub use view::{HarmView, HeldView};

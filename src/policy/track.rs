@@ -1,48 +1,39 @@
 //! Everything known about one container (or protected service).
 
-use super::blame::Ledger;
-use super::bucket::{Bucket, Fed};
 use super::harm::{self, CpuStall, Harm};
-use super::learn::{Baseline, Demand, Level};
+use super::ladder::Place;
+use super::learn::{Demand, Level};
+use super::strain::Strain;
 use super::window::{Over, Windows};
 use crate::model::{
     Bytes, ContainerSample, CpuUse, GroupId, Limit, MemoryUse, Policy, Resource, Role, Span, Stall,
     Time,
 };
 
-/// One resource's strain on one container: what was done to it, and by whom.
-#[derive(Clone, Debug)]
-pub(super) struct Strain {
-    /// Cumulative harm, so that its rate can be asked over any span.
-    harm: Windows<Span>,
-    total: Span,
-    /// When the bucket began to fill, and the cumulative harm then.
-    began: Option<(Time, Span)>,
-    pub bucket: Bucket,
-    pub ledger: Ledger,
-    pub baseline: Baseline,
-    /// What remained after a rung that helped: relief is judged by the fall, not by an absolute
-    /// zero, so this much more is tolerated while that rung stands.
-    pub residual: f64,
-    /// The last tick's harm with its bounds.
-    pub last: Harm,
-}
-
 /// One container.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Track {
     pub id: GroupId,
+    /// When it was first met.
+    pub met: Time,
     /// Its place in the topology.
     pub group: usize,
     pub protected: bool,
     pub is_container: bool,
-    /// Whether this tick read it.
-    pub fresh: bool,
+    /// Whether this tick read its stall, by resource: a reading counts once.
+    pub fresh: [bool; 2],
     pub cpu_use: Windows<CpuUse>,
     pub cpu_psi: Windows<Span>,
+    /// What was throttled up to the last two readings of the stall, the older first. A stall is not read at
+    /// every tick: both must be of the same time to be compared.
+    #[serde(default)]
+    throttled: [Option<Span>; 2],
     pub memory_use: Windows<Bytes>,
     pub memory_psi: Windows<Span>,
     pub memory: Option<MemoryUse>,
+    /// What [`memory`](Self::memory) was at the reading before.
+    memory_before: Option<MemoryUse>,
     pub tasks: Option<u64>,
     pub cpu: Strain,
     pub mem: Strain,
@@ -54,10 +45,17 @@ pub(super) struct Track {
     pub excess: f64,
     /// Part of RAM over its entitled level, if it grows or thrashes.
     pub memory_excess: f64,
-    /// When it was last (re)considered for learning.
+    /// Since when it has harm that nothing answers.
+    pub alert_since: Option<Time>,
+    /// When calm was last learned from, and when demand was.
     learned: Option<Time>,
-    /// Until when it is not suspected first, and how often that has happened.
-    pub exonerated: Option<Time>,
+    credited: Option<Time>,
+    /// CPU time that others kept from it, up to a bound: it may catch up.
+    owed: Span,
+    /// Since when, and until when, it is not suspected first.
+    pub exonerated: Option<Exonerated>,
+    /// How often it was exonerated lately: doubles the time until it is looked at again.
+    pub cleared: u32,
     /// How often it had to be held again soon after release: doubles the hold.
     pub strikes: u32,
     /// When the last strike was.
@@ -68,88 +66,53 @@ pub(super) struct Track {
     pub role_since: Time,
 }
 
-impl Strain {
-    const fn new() -> Strain {
-        Strain {
-            harm: Windows::new(),
-            total: Span::ZERO,
-            began: None,
-            bucket: Bucket::new(),
-            ledger: Ledger::new(),
-            baseline: Baseline::new(),
-            residual: 0.0,
-            last: Harm {
-                amount: Span::ZERO,
-                own_least: Span::ZERO,
-                own_most: Span::ZERO,
-            },
-        }
-    }
+/// A time in which one is not suspected first.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Exonerated {
+    since: Time,
+    /// It is over then.
+    pub until: Time,
+}
 
-    /// Takes one tick's harm.
-    pub(super) fn feed(&mut self, at: Time, over: Span, harm: Harm, policy: &Policy) -> Fed {
-        if self.bucket.level() == Span::ZERO {
-            self.began = Some((at - over, self.total));
-        }
-        self.total = self.total + harm.amount;
-        self.harm.push(at, self.total);
-        self.last = harm;
-        let tolerance = self.tolerance(policy);
-        self.bucket
-            .feed(harm.amount, over, tolerance, policy.detect.bucket)
+impl Exonerated {
+    /// Whether it is so late in it that one may be held again where nobody else is left.
+    pub(super) fn is_late(self, now: Time) -> bool {
+        now.since(self.since) >= self.until.since(self.since).scaled(0.2)
     }
+}
 
-    /// Forgets the harm that was summed so far: its sufferer is held now.
-    pub(super) fn reset(&mut self) {
-        self.bucket = Bucket::new();
-        self.ledger = Ledger::new();
-        self.began = None;
-    }
+/// One that stalls for a part of the time like this, though the host has CPU to spare, is taken to get
+/// less than it needs.
+const STALLED: f64 = 0.1;
+/// At most what it needs in this time is owed to a container: nobody gains more by having been harmed.
+const OWED_MOST: Span = Span::from_secs(2);
 
-    /// Harm as a fraction of time.
-    pub(super) fn rate(&self, over: Over) -> f64 {
-        self.harm.rate(over)
-    }
-
-    /// Cumulative harm.
-    pub(super) const fn total(&self) -> Span {
-        self.total
-    }
-
-    /// Harm as a fraction of the time since the bucket began to fill: undiluted by the calm before.
-    pub(super) fn filling(&self, now: Time) -> f64 {
-        self.began.map_or(0.0, |(at, total)| {
-            self.total.advance(total).over(now.since(at))
-        })
-    }
-
-    /// What counts as calm for this one.
-    pub(super) fn calm(&self, policy: &Policy) -> f64 {
-        self.baseline.get(
-            policy.detect.baseline.get(),
-            policy.detect.baseline_max.get(),
-        )
-    }
-
-    /// The drain of the bucket: tolerance above the baseline, or above what a good rung left.
-    pub(super) fn tolerance(&self, policy: &Policy) -> f64 {
-        policy.detect.tolerance.get() + self.calm(policy).max(self.residual)
-    }
+/// The time since the last learning, where it is time again; the first look only starts the clock.
+fn due(last: &mut Option<Time>, now: Time) -> Option<Span> {
+    let passed = now.since(*last.get_or_insert(now));
+    (passed >= Span::from_millis(500)).then(|| {
+        *last = Some(now);
+        passed
+    })
 }
 
 impl Track {
     pub(super) fn new(id: GroupId, at: Time) -> Track {
         Track {
             id,
+            met: at,
             group: 0,
             protected: false,
             is_container: true,
-            fresh: false,
+            fresh: [false; 2],
             cpu_use: Windows::new(),
             cpu_psi: Windows::new(),
+            throttled: [None; 2],
             memory_use: Windows::new(),
             memory_psi: Windows::new(),
             memory: None,
+            memory_before: None,
             tasks: None,
             cpu: Strain::new(),
             mem: Strain::new(),
@@ -158,8 +121,12 @@ impl Track {
             entitlement: 0.0,
             excess: 0.0,
             memory_excess: 0.0,
+            alert_since: None,
             learned: None,
+            credited: None,
+            owed: Span::ZERO,
             exonerated: None,
+            cleared: 0,
             strikes: 0,
             struck: None,
             wrong: 0,
@@ -193,22 +160,28 @@ impl Track {
     /// Takes what was read. A reading that is absent leaves its window as it was: it never looks
     /// like calm, because rates are differences of what *was* read.
     pub(super) fn observe(&mut self, sample: &ContainerSample) {
-        self.fresh = true;
         if let Ok(cpu) = sample.cpu {
             self.cpu_use.push(sample.at, cpu);
         }
         if let Ok(Stall { some, .. }) = sample.cpu_stall {
+            self.fresh[Resource::Cpu as usize] = true;
+            if self.cpu_psi.at() < Some(sample.at) {
+                let throttled = self.cpu_use.newest().map(|cpu| cpu.throttled);
+                self.throttled = [self.throttled[1], throttled];
+            }
             self.cpu_psi.push(sample.at, some);
         }
         if let Ok(Stall { some, .. }) = sample.memory_stall {
+            self.fresh[Resource::Memory as usize] = true;
             self.memory_psi.push(sample.at, some);
         }
         if let Ok(memory) = sample.memory {
-            self.memory = Some(memory);
-            self.memory_use.push(
-                sample.at,
-                Bytes(memory.current.0.saturating_add(memory.swap.0)),
-            );
+            let size = Bytes(memory.current.0.saturating_add(memory.swap.0));
+            if self.memory_use.newest().is_none() {
+                self.level.meet(size);
+            }
+            self.memory_before = self.memory.replace(memory);
+            self.memory_use.push(sample.at, size);
         }
         if let Ok(tasks) = sample.tasks {
             self.tasks = Some(tasks);
@@ -241,6 +214,26 @@ impl Track {
         })
     }
 
+    /// Whether it has more memory than this place leaves it.
+    pub(super) fn is_over(&self, place: Place) -> bool {
+        match (place, self.memory) {
+            (Place::High(high), Some(memory)) => memory.current > high.scaled(1.02),
+            _ => false,
+        }
+    }
+
+    /// Whether it stands at a limit of its own.
+    pub(super) fn is_at(&self, limit: Limit<Bytes>) -> bool {
+        // The stall was between the two readings: one that has just ended was at its limit before.
+        let readings = self.memory.iter().chain(&self.memory_before);
+        let used = readings.map(|memory| memory.current).max();
+        let used = used.unwrap_or_default();
+        match limit {
+            Limit::At(limit) => used.0 >= limit.scaled(0.95).0,
+            Limit::Max => false,
+        }
+    }
+
     /// Whether it uses or wants CPU now.
     pub(super) fn active(&self) -> bool {
         self.usage(Over::Half) > 0.005 || self.cpu_psi.rate(Over::Half) > 0.01
@@ -249,12 +242,10 @@ impl Track {
     /// This tick's CPU harm, and the time it is about.
     pub(super) fn cpu_harm(&self, cpus: u32) -> Option<(Time, Span, Harm)> {
         let psi = self.cpu_psi.change(Over::Tick)?;
-        let throttled = self
-            .cpu_use
-            .change(Over::Tick)
-            .map_or(Span::ZERO, |change| {
-                change.to.throttled.advance(change.from.throttled)
-            });
+        let throttled = match self.throttled {
+            [Some(from), Some(to)] => to.advance(from),
+            _ => Span::ZERO,
+        };
         let harm = harm::cpu(&CpuStall {
             over: psi.over,
             stalled: psi.to.advance(psi.from),
@@ -274,45 +265,40 @@ impl Track {
         limit: Limit<Bytes>,
     ) -> Option<(Time, Span, Harm)> {
         let psi = self.memory_psi.change(Over::Tick)?;
-        let used = self.memory.map_or(Bytes(0), |memory| memory.current);
-        let at_own_limit = match limit {
-            Limit::At(limit) => used.0 >= limit.scaled(0.95).0,
-            Limit::Max => false,
-        };
-        let harm = harm::memory(psi.over, psi.to.advance(psi.from), shortage, at_own_limit);
+        let stalled = psi.to.advance(psi.from);
+        let harm = harm::memory(psi.over, stalled, shortage, self.is_at(limit));
         Some((self.memory_psi.at()?, psi.over, harm))
     }
 
-    /// Learns from calm: baselines, demand, level. Called only while no bucket holds anything;
-    /// `spare` tells whether the host had idle CPU over the last two seconds.
-    pub(super) fn learn(
-        &mut self,
-        at: Time,
-        spare: bool,
-        plenty: bool,
-        cpus: u32,
-        policy: &Policy,
-    ) {
-        let Some(last) = self.learned else {
-            self.learned = Some(at);
+    /// Learns what it needs. Called only while the host has idle CPU over the last two seconds and
+    /// this one has no hard limit of ours: then what it uses is what it needs, whoever else stalls.
+    pub(super) fn learn_demand(&mut self, at: Time, most: f64) {
+        let Some(passed) = due(&mut self.credited, at) else {
             return;
         };
-        let passed = at.since(last);
-        if passed < Span::from_millis(500) {
-            return;
+        if self.cpu_psi.whole(Over::Two).is_some() && self.cpu_psi.rate(Over::Two) < STALLED {
+            self.demand.learn(self.usage(Over::Two), passed, most);
         }
-        self.learned = Some(at);
+    }
+
+    /// Contention, or our limit, interrupts the learning of demand.
+    pub(super) fn pause_demand(&mut self) {
+        self.credited = None;
+    }
+
+    /// Learns from calm: baselines, level. Called only while no bucket holds anything.
+    pub(super) fn learn(&mut self, at: Time, plenty: bool, policy: &Policy) {
+        let Some(passed) = due(&mut self.learned, at) else {
+            return;
+        };
         let (default, most) = (
             policy.detect.baseline.get(),
             policy.detect.baseline_max.get(),
         );
         if self.cpu_psi.whole(Over::Two).is_some() {
-            let stall = self.cpu_psi.rate(Over::Two);
-            self.cpu.baseline.learn(stall, passed, default, most);
-            if spare && stall < policy.detect.tolerance.get() + self.cpu.calm(policy) {
-                let claim = policy.cpu.demand_max.get() * f64::from(cpus);
-                self.demand.learn(self.usage(Over::Two), passed, claim);
-            }
+            self.cpu
+                .baseline
+                .learn(self.cpu_psi.rate(Over::Two), passed, default, most);
         }
         if self.memory_psi.whole(Over::Two).is_some() {
             self.mem
@@ -333,6 +319,32 @@ impl Track {
         }
     }
 
+    /// Keeps account of what others kept from it: the CPU time under its established demand in a tick
+    /// with harm is owed to it, and what it takes above its demand later pays that back.
+    pub(super) fn keep_account(&mut self, harmed: bool) {
+        let Some(change) = self.cpu_use.change(Over::Tick) else {
+            return;
+        };
+        let used = change.to.usage.advance(change.from.usage);
+        let needed = change.over.scaled(self.demand.get());
+        if harmed {
+            let most = OWED_MOST.scaled(self.demand.get());
+            self.owed = (self.owed + needed.advance(used)).min(most);
+        } else {
+            self.owed = self.owed.advance(used.advance(needed));
+        }
+    }
+
+    /// CPU time that others kept from it and that it may still catch up on.
+    pub(super) const fn owed(&self) -> Span {
+        self.owed
+    }
+
+    /// Whether it is still catching up.
+    pub(super) fn catches_up(&self) -> bool {
+        self.owed > Span::ZERO
+    }
+
     /// Contention interrupts learning: the next window must begin after it.
     pub(super) fn pause_learning(&mut self) {
         self.learned = None;
@@ -340,7 +352,19 @@ impl Track {
 
     /// A repeat offence: the hold doubles for each strike.
     pub(super) fn strike(&mut self, at: Time) {
-        self.strikes = (self.strikes + 1).min(16);
+        self.strikes = self.strikes.saturating_add(1).min(16);
+        self.struck = Some(at);
+    }
+
+    /// To hold it brought no relief, or failed: it is not suspected first for a while, and for twice as long
+    /// each time that it happens again, up to eight times: to be held in vain must be nobody's shelter.
+    pub(super) fn exonerate(&mut self, at: Time, first: Span) {
+        let span = Span(first.0.saturating_mul(1 << self.cleared.min(3)));
+        self.exonerated = Some(Exonerated {
+            since: at,
+            until: at + span,
+        });
+        self.cleared = self.cleared.saturating_add(1);
         self.struck = Some(at);
     }
 
@@ -351,88 +375,12 @@ impl Track {
         {
             self.strikes = self.strikes.saturating_sub(1);
             self.wrong = self.wrong.saturating_sub(1);
-            self.struck = (self.strikes > 0 || self.wrong > 0).then_some(at);
+            self.cleared = self.cleared.saturating_sub(1);
+            let left = self.strikes.max(self.wrong).max(self.cleared);
+            self.struck = (left > 0).then_some(at);
         }
     }
 }
 
 #[cfg(test)]
-pub(in crate::policy) mod tests {
-    use crate::model::{
-        Absent, CpuMax, Group, GroupId, Knobs, Limit, Member, Runtime, Span, Topology, Weight,
-    };
-
-    fn group(path: &str, member: Member, weight: u32) -> Group {
-        Group {
-            id: GroupId(0),
-            parent: None,
-            path: path.as_bytes().to_vec(),
-            member,
-            knobs: Knobs {
-                cpu_weight: Weight::new(weight).ok_or(Absent::Malformed),
-                cpu_idle: Ok(false),
-                cpu_max: Ok(CpuMax {
-                    quota: Limit::Max,
-                    period: Span::from_millis(100),
-                }),
-                cpu_max_burst: Ok(Span::ZERO),
-                memory_high: Ok(Limit::Max),
-                memory_max: Ok(Limit::Max),
-                memory_swap_max: Ok(Limit::Max),
-            },
-            protected: false,
-        }
-    }
-
-    fn contained(key: &str, pod: Option<&str>) -> Member {
-        Member::Container {
-            runtime: Runtime::Docker,
-            key: key.to_owned(),
-            name: key.to_owned(),
-            pod: pod.map(str::to_owned),
-        }
-    }
-
-    pub(in crate::policy) fn container(path: &str, weight: u32) -> Group {
-        group(path, contained(path, None), weight)
-    }
-
-    pub(in crate::policy) fn pod_container(path: &str, pod: &str) -> Group {
-        group(path, contained(path, Some(pod)), 100)
-    }
-
-    pub(in crate::policy) fn helper(path: &str, of: &str) -> Group {
-        group(path, Member::Helper { of: of.to_owned() }, 100)
-    }
-
-    pub(in crate::policy) fn service(path: &str) -> Group {
-        group(path, Member::Service, 100)
-    }
-
-    /// A tree of these groups with all their ancestors; identities are the indices.
-    pub(in crate::policy) fn tree(groups: &[Group]) -> Topology {
-        let mut tree = Topology {
-            groups: vec![group("/", Member::Inner, 100)],
-        };
-        for wanted in groups {
-            let path = String::from_utf8(wanted.path.clone()).unwrap();
-            let mut parent = 0;
-            for (at, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
-                let here = &path.as_bytes()[..at];
-                let known = tree.groups.iter().position(|group| group.path == here);
-                parent = known.unwrap_or_else(|| {
-                    let mut new = if at == path.len() {
-                        wanted.clone()
-                    } else {
-                        group(&path[..at], Member::Inner, 100)
-                    };
-                    new.parent = Some(parent);
-                    new.id = GroupId(tree.groups.len() as u64);
-                    tree.groups.push(new);
-                    tree.groups.len() - 1
-                });
-            }
-        }
-        tree
-    }
-}
+pub(in crate::policy) mod tests;

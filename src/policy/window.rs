@@ -30,20 +30,50 @@ const SPANS: [Span; 4] = [
 const POINTS: usize = 12;
 
 /// A value and when it was read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(from = "(Time, P)", into = "(Time, P)")]
+#[serde(bound(serialize = "P: Copy + serde::Serialize"))]
 struct Point<P> {
     at: Time,
     value: P,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+#[serde(bound(serialize = "P: Copy + serde::Serialize"))]
 struct Ring<P> {
     points: [Option<Point<P>>; POINTS],
+    #[serde(deserialize_with = "place")]
     next: usize,
 }
 
+/// Where the next point goes: within the ring, whatever the text says.
+fn place<'de, D: serde::Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let next: usize = serde::Deserialize::deserialize(from)?;
+    if next < POINTS {
+        Ok(next)
+    } else {
+        Err(serde::de::Error::custom("a place that is not in the ring"))
+    }
+}
+
+/// Short in a checkpoint, of which points are the greatest part.
+impl<P> From<(Time, P)> for Point<P> {
+    fn from((at, value): (Time, P)) -> Point<P> {
+        Point { at, value }
+    }
+}
+
+impl<P> From<Point<P>> for (Time, P) {
+    fn from(Point { at, value }: Point<P>) -> (Time, P) {
+        (at, value)
+    }
+}
+
 /// The recent past of one value, over several spans at once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+#[serde(bound(serialize = "P: Copy + serde::Serialize"))]
 pub(super) struct Windows<P> {
     rings: [Ring<P>; SPANS.len()],
     previous: Option<Point<P>>,

@@ -7,8 +7,8 @@ use tracing::Level;
 
 use super::text::quoted;
 use crate::model::{
-    CpuMax, Event, EventKind, Evidence, GroupId, Knob, KnobValue, Knobs, Limit, Resource, Span,
-    Topology, Verdict, WhyNobody,
+    Event, EventKind, EventSuspect, EventView, Evidence, Group, GroupId, Knob, KnobValue, Resource,
+    Span, Topology, Verdict, Who, WhyNobody,
 };
 
 const NAME_MAX: usize = 64;
@@ -27,7 +27,8 @@ pub fn event_line(event: &Event, topology: &Topology) -> String {
     line.who(&event.evidence);
     match event.kind {
         EventKind::Tightened { lever, knob, value }
-        | EventKind::Loosened { lever, knob, value } => {
+        | EventKind::Loosened { lever, knob, value }
+        | EventKind::Lifted { lever, knob, value } => {
             line.change(lever, knob, value);
         }
         EventKind::Nobody(why) => line.pair("why", why_nobody(why)),
@@ -43,16 +44,75 @@ pub fn event_line(event: &Event, topology: &Topology) -> String {
     line.text
 }
 
+/// The event for programs, and its line; not numbered yet, and without the time of day.
+#[must_use]
+pub fn event_view(event: &Event, topology: &Topology) -> EventView {
+    let evidence = &event.evidence;
+    let who = |id: GroupId| {
+        let gone = || Who {
+            name: format!("#{}", id.0),
+            path: String::new(),
+        };
+        let found = topology.find(id);
+        found.map_or_else(gone, |(_, group)| Group::who(group))
+    };
+    let mut view = EventView {
+        at_us: event.at.0,
+        kind: word(event.kind).to_owned(),
+        aggressor: evidence.aggressor.map(who),
+        victim: evidence.victim.map(who),
+        resource: evidence.resource,
+        harm: evidence.harm,
+        harm_before: evidence.harm_before,
+        baseline: evidence.baseline,
+        bucket_s: evidence.bucket.as_secs_f64(),
+        suspects: evidence
+            .suspects
+            .iter()
+            .map(|one| EventSuspect {
+                who: who(one.id),
+                blame: one.blame.get(),
+                usage: one.usage,
+                entitlement: one.entitlement,
+            })
+            .collect(),
+        text: event_line(event, topology),
+        ..EventView::default()
+    };
+    match event.kind {
+        EventKind::Tightened { lever, knob, value }
+        | EventKind::Loosened { lever, knob, value }
+        | EventKind::Lifted { lever, knob, value } => {
+            let found = topology.find(lever).map(|(_, group)| group);
+            let original = found.and_then(|group| group.knobs.value(knob));
+            view.lever = Some(who(lever).path);
+            view.knob = Some(knob.file().to_owned());
+            view.original = original.map(|value| value.to_string());
+            view.to = Some(value.to_string());
+        }
+        EventKind::Nobody(why) => view.why = Some(why_nobody(why).to_owned()),
+        EventKind::Proved(verdict) => view.verdict = Some(verdict),
+        EventKind::CannotAct { knob, why } => {
+            view.knob = Some(knob.file().to_owned());
+            view.why = Some(why.to_string());
+        }
+        EventKind::Drift { knob } => view.knob = Some(knob.file().to_owned()),
+        EventKind::Alarm | EventKind::Released => {}
+    }
+    view
+}
+
 /// How loud the event is in a log.
 #[must_use]
 pub const fn event_level(kind: EventKind) -> Level {
     match kind {
         EventKind::CannotAct { .. } => Level::ERROR,
-        EventKind::Drift { .. } | EventKind::Proved(Verdict::Failed) => Level::WARN,
+        EventKind::Drift { .. } => Level::WARN,
         EventKind::Alarm
         | EventKind::Nobody(_)
         | EventKind::Tightened { .. }
         | EventKind::Loosened { .. }
+        | EventKind::Lifted { .. }
         | EventKind::Proved(_)
         | EventKind::Released => Level::INFO,
     }
@@ -98,10 +158,10 @@ impl Line<'_> {
     fn change(&mut self, lever: GroupId, knob: Knob, value: KnobValue) {
         self.pair("knob", knob.file());
         let found = self.topology.find(lever).map(|(_, group)| group);
-        if let Some(original) = found.and_then(|group| original(&group.knobs, knob)) {
-            self.pair("original", &value_text(original));
+        if let Some(original) = found.and_then(|group| group.knobs.value(knob)) {
+            self.pair("original", &original.to_string());
         }
-        self.pair("to", &value_text(value));
+        self.pair("to", &value.to_string());
         match found {
             Some(group) => self.pair("lever", &String::from_utf8_lossy(&group.path)),
             None => self.put(format_args!(" lever=#{}", lever.0)),
@@ -155,7 +215,8 @@ fn usage(resource: Option<Resource>, usage: f64, entitlement: f64) -> String {
                 entitlement / mib
             )
         }
-        Some(Resource::Cpu) | None => format!("uses={usage:.2}cpu,of={entitlement:.2}cpu"),
+        // Over half a second: what was decided on may be shorter.
+        Some(Resource::Cpu) | None => format!("used={usage:.2}cpu/0.5s,of={entitlement:.2}cpu"),
     }
 }
 
@@ -165,6 +226,7 @@ const fn word(kind: EventKind) -> &'static str {
         EventKind::Nobody(_) => "nobody-to-blame",
         EventKind::Tightened { .. } => "tightened",
         EventKind::Loosened { .. } => "loosened",
+        EventKind::Lifted { .. } => "lifted",
         EventKind::Proved(_) => "proved",
         EventKind::Released => "released",
         EventKind::CannotAct { .. } => "cannot-act",
@@ -177,7 +239,6 @@ const fn verdict_word(verdict: Verdict) -> &'static str {
         Verdict::Confirmed => "confirmed",
         Verdict::Exonerated => "exonerated",
         Verdict::Unproven => "unproven",
-        Verdict::Failed => "failed",
     }
 }
 
@@ -193,34 +254,9 @@ const fn why_nobody(why: WhyNobody) -> &'static str {
     }
 }
 
-const fn resource_word(resource: Resource) -> &'static str {
+pub(super) const fn resource_word(resource: Resource) -> &'static str {
     match resource {
         Resource::Cpu => "cpu",
         Resource::Memory => "memory",
-    }
-}
-
-fn original(knobs: &Knobs, knob: Knob) -> Option<KnobValue> {
-    match knob {
-        Knob::CpuIdle => knobs.cpu_idle.ok().map(KnobValue::Idle),
-        Knob::CpuWeight => knobs.cpu_weight.ok().map(KnobValue::Weight),
-        Knob::CpuMax => knobs.cpu_max.ok().map(KnobValue::CpuMax),
-        Knob::CpuMaxBurst => knobs.cpu_max_burst.ok().map(KnobValue::Burst),
-        Knob::MemoryHigh => knobs.memory_high.ok().map(KnobValue::Bytes),
-        Knob::MemorySwapMax => knobs.memory_swap_max.ok().map(KnobValue::Bytes),
-    }
-}
-
-/// As it stands in the kernel's file, but for sizes, which are shown for people.
-fn value_text(value: KnobValue) -> String {
-    match value {
-        KnobValue::Idle(on) => u8::from(on).to_string(),
-        KnobValue::Weight(weight) => weight.get().to_string(),
-        KnobValue::CpuMax(CpuMax { quota, period }) => match quota {
-            Limit::Max => format!("max {}", period.micros()),
-            Limit::At(quota) => format!("{} {}", quota.micros(), period.micros()),
-        },
-        KnobValue::Burst(burst) => burst.micros().to_string(),
-        KnobValue::Bytes(limit) => limit.to_string(),
     }
 }

@@ -10,7 +10,18 @@ use super::text::is_plain;
 /// # Errors
 /// If the value cannot be written as JSON: a map whose keys are no strings.
 pub fn json_text(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
-    let text = serde_json::to_string_pretty(value)?;
+    Ok(shown(&serde_json::to_string_pretty(value)?))
+}
+
+/// As [`json_text`], in one line: for what goes on and on.
+///
+/// # Errors
+/// If the value cannot be written as JSON: a map whose keys are no strings.
+pub fn json_line(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
+    Ok(shown(&serde_json::to_string(value)?))
+}
+
+fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len() + 1);
     for c in text.chars() {
         if c == '\n' || is_plain(c) {
@@ -24,7 +35,7 @@ pub fn json_text(value: &impl serde::Serialize) -> Result<String, serde_json::Er
         }
     }
     shown.push('\n');
-    Ok(shown)
+    shown
 }
 
 #[cfg(test)]

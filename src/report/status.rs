@@ -211,7 +211,7 @@ fn limit_columns() -> [Column<LimitView>; 9] {
 }
 
 /// A name is never an empty cell: the columns after it would seem to have moved.
-fn name(name: &str) -> String {
+pub(super) fn name(name: &str) -> String {
     if name.trim().is_empty() {
         "(no name)".to_owned()
     } else {
@@ -239,7 +239,7 @@ fn limits(limits: &[&LimitView]) -> String {
     shown.join(", ")
 }
 
-const fn role(role: Role) -> &'static str {
+pub(super) const fn role(role: Role) -> &'static str {
     match role {
         Role::Calm => "calm",
         Role::Victim => "victim",
@@ -249,7 +249,7 @@ const fn role(role: Role) -> &'static str {
     }
 }
 
-fn role_style(role: Role) -> Style {
+pub(super) fn role_style(role: Role) -> Style {
     match role {
         Role::Calm | Role::Protected => Style::new(),
         Role::Victim => AnsiColor::Yellow.on_default(),

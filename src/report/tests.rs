@@ -254,6 +254,7 @@ fn topology() -> Topology {
             ..Knobs::absent(Absent::NotRead)
         },
         protected: false,
+        complete: true,
     };
     Topology {
         groups: vec![
@@ -303,8 +304,8 @@ fn an_event_is_one_line_with_who_whom_how_much_and_why() {
     let lever = GroupId(2);
     let knob = Knob::CpuWeight;
     let tightened = EventKind::Tightened { lever, knob, value };
-    assert_snapshot!(event_line(&event(tightened), &topology()), @r##"tightened aggressor="hog one\nalarm victim=x" victim=redis resource=cpu knob=cpu.weight original=100 to=4 lever=/system.slice/docker-bb.scope harm=38.2% baseline=0.5% bucket=12ms suspects="hog one\nalarm victim=x":blame=97%,uses=1.93cpu,of=1.00cpu;#77:blame=3%,uses=0.05cpu,of=1.00cpu"##);
-    assert_snapshot!(event_line(&event(EventKind::Nobody(WhyNobody::NoMargin)), &topology()), @r##"nobody-to-blame aggressor="hog one\nalarm victim=x" victim=redis resource=cpu why="no suspect stands out from the next" harm=38.2% baseline=0.5% bucket=12ms suspects="hog one\nalarm victim=x":blame=97%,uses=1.93cpu,of=1.00cpu;#77:blame=3%,uses=0.05cpu,of=1.00cpu"##);
+    assert_snapshot!(event_line(&event(tightened), &topology()), @r##"tightened aggressor="hog one\nalarm victim=x" victim=redis resource=cpu knob=cpu.weight original=100 to=4 lever=/system.slice/docker-bb.scope harm=38.2% baseline=0.5% bucket=12ms suspects="hog one\nalarm victim=x":blame=97%,used=1.93cpu/0.5s,of=1.00cpu;#77:blame=3%,used=0.05cpu/0.5s,of=1.00cpu"##);
+    assert_snapshot!(event_line(&event(EventKind::Nobody(WhyNobody::NoMargin)), &topology()), @r##"nobody-to-blame aggressor="hog one\nalarm victim=x" victim=redis resource=cpu why="no suspect stands out from the next" harm=38.2% baseline=0.5% bucket=12ms suspects="hog one\nalarm victim=x":blame=97%,used=1.93cpu/0.5s,of=1.00cpu;#77:blame=3%,used=0.05cpu/0.5s,of=1.00cpu"##);
 }
 
 #[test]

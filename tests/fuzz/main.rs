@@ -35,6 +35,7 @@ mod psi;
 mod schedstat;
 mod self_cgroup;
 mod single;
+mod trace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,7 @@ const TARGETS: &[Target] = &[
     schedstat::TARGET,
     self_cgroup::TARGET,
     single::TARGET,
+    trace::TARGET,
 ];
 
 fn package(path: &str) -> PathBuf {

@@ -93,6 +93,24 @@ a_named_guest_stays_until_it_is_downed() {
     return $code
 }
 
+# lost CODE ALIVE CONSOLE: what is told of a line that ended with CODE, the guest alive (true) or not (false).
+lost() (
+    # shellcheck source=lib/common.sh
+    . "$here/lib/common.sh"
+    # shellcheck source=lib/clone.sh
+    . "$here/lib/clone.sh"
+    eval "system_alive() { $2; }"
+    printf '%s\n' "$3" >"$work/console"
+    clone_lost "$work" "$1"
+)
+
+a_lost_line_is_told_by_the_console() {
+    local int3='Oops: int3: 0000 [#1] PREEMPT SMP'
+    gives 125 lost 255 false "$int3" && gives 125 lost 255 true "$int3" && gives 125 lost 124 false "$int3" &&
+        gives 126 lost 255 false 'Kernel panic' && gives 7 lost 7 false 'Power down' &&
+        gives 255 lost 255 true 'last words' 2>"$work/said" && grep -q 'last words' "$work/said"
+}
+
 gcc -O1 -static -o "$work/init" "$here/guest/selftest-init.c" || exit 125
 
 for kernel in 6.1 6.12; do
@@ -106,6 +124,7 @@ for kernel in 6.1 6.12; do
 done
 claim "wrong usage is the lab's failure" gives 125 light 6.1 sundial -- true
 claim "an unknown kernel is the lab's failure" gives 125 light 2.4 free -- true
+claim "a line that is lost is told by the guest's console" a_lost_line_is_told_by_the_console
 claim "a killed lab leaves nothing behind" a_killed_lab_leaves_nothing
 
 if [[ ${1:-} == light || ( ${1:-} != full && $("$lab" status) == *"image      absent"* ) ]]; then

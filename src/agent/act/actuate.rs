@@ -17,12 +17,14 @@ use super::journal_format::{Idled, KnobText, Record, SLOTS, StoredPath};
 use super::writer::SlowWriter;
 use crate::host::{KnobFiles, KnobHandle};
 use crate::kernel::knob;
-use crate::model::{Absent, Bytes, Change, GroupId, Knob, KnobValue, Outcome, Time, Written};
+use crate::model::{Absent, Bytes, Change, GroupId, Knob, KnobValue, Mode, Outcome, Time, Written};
 
 /// Carries changes out, or in dry-run says what it would do.
 #[derive(Debug)]
 pub struct Actuator<H, S> {
     pub(super) tools: Option<Tools<H, S>>,
+    /// Whether new holds are only told, though they could be written.
+    only_tells: bool,
     /// Size of a page: what the kernel rounds sizes down to.
     page: Bytes,
     /// By journal slot, up to the last that is used: the journal gives the first free one, so the
@@ -46,8 +48,19 @@ pub(super) struct Want {
     pub(super) knob: Knob,
     pub(super) text: KnobText,
     pub(super) aggressor: Option<GroupId>,
+    /// Whether it may leave more than stood there before us.
+    pub(super) sense: Sense,
     pub(super) now: Time,
     pub(super) lease: Time,
+}
+
+/// Which way a hold may move a knob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sense {
+    /// Never over what stood there.
+    Tighter,
+    /// Over it: a victim's.
+    Lift,
 }
 
 impl<H: KnobHandle, S: Store> Actuator<H, S> {
@@ -75,6 +88,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         }
         Actuator {
             tools: Some(Tools { journal, writer }),
+            only_tells: false,
             page,
             holds,
             news: Vec::with_capacity(SLOTS),
@@ -86,16 +100,31 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
     pub fn dry_run(page: Bytes) -> Actuator<H, S> {
         Actuator {
             tools: None,
+            only_tells: true,
             page,
             holds: Vec::new(),
             news: Vec::new(),
         }
     }
 
+    /// Goes from enforcing to dry-run or back. Nothing is given back by that: whoever goes to
+    /// dry-run does it himself ([`give_back_all`](Actuator::give_back_all)), and what could not be
+    /// given back at once is tried again in either mode. Returns the mode that is in force: what was
+    /// made for dry-run has no journal, and stays what it is.
+    pub fn set_mode(&mut self, mode: Mode) -> Mode {
+        self.only_tells = mode == Mode::DryRun || self.tools.is_none();
+        if self.only_tells {
+            Mode::DryRun
+        } else {
+            Mode::Enforce
+        }
+    }
+
     /// Carries one change out.
     ///
     /// A hold that is held already at the same value only has its lease renewed. A hold whose knob
-    /// meanwhile got somebody else's value is let go ([`Written::Drifted`]). A release of what is
+    /// meanwhile got somebody else's value is let go ([`Written::Drifted`]), and nothing but a lift is
+    /// held at more than what stood there before us. A release of what is
     /// not held is [`Written::Restored`].
     pub fn apply(
         &mut self,
@@ -108,7 +137,14 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                 group,
                 knob,
                 value,
-                aggressor,
+                aggressor: about,
+                lease,
+            }
+            | Change::Lift {
+                group,
+                knob,
+                value,
+                victim: about,
                 lease,
             } => {
                 let written = match self.text(knob, value) {
@@ -118,7 +154,11 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                             group,
                             knob,
                             text,
-                            aggressor: Some(aggressor),
+                            aggressor: Some(about),
+                            sense: match change {
+                                Change::Lift { .. } => Sense::Lift,
+                                _ => Sense::Tighter,
+                            },
                             now,
                             lease: now + lease,
                         };
@@ -157,7 +197,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
     }
 
     fn hold(&mut self, want: &Want, files: &mut impl KnobFiles<Handle = H>) -> Written {
-        if self.tools.is_none() {
+        if self.only_tells {
             return match files.read_knob(want.group, want.knob) {
                 Ok(_) => Written::WouldWrite,
                 Err(why) => Written::Failed(why),
@@ -175,6 +215,10 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             Ok(original) => original,
             Err(why) => return Written::Failed(why),
         };
+        if is_looser(want, &original) {
+            // Somebody set it since the plan was made.
+            return Written::Drifted;
+        }
         let prepared = self.prepare(want, files);
         let inserted = prepared.and_then(|()| self.insert(want, Wish::Hold, original, files));
         match inserted {
@@ -200,6 +244,15 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             if !same {
                 return Written::Failed(Absent::Refused);
             }
+        }
+        if self
+            .hold_at(slot)
+            .is_some_and(|hold| is_looser(want, &hold.record.original))
+        {
+            return match self.release_slot(slot, files) {
+                Written::Failed(why) => Written::Failed(why),
+                _ => Written::Drifted,
+            };
         }
         let Some((tools, hold)) = self.tools_and_hold(slot) else {
             return Written::Failed(Absent::Gone);
@@ -247,11 +300,9 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         knob: Knob,
         files: &mut impl KnobFiles<Handle = H>,
     ) -> Written {
-        if self.tools.is_none() {
-            return Written::WouldWrite;
-        }
         match self.find(group, knob) {
             Some(slot) => self.release_slot(slot, files),
+            None if self.only_tells => Written::WouldWrite,
             None => Written::Restored,
         }
     }
@@ -337,6 +388,14 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         let hold = self.holds.get_mut(slot)?.as_mut()?;
         Some((self.tools.as_mut()?, hold))
     }
+}
+
+/// Whether what is wanted leaves more than the original: a plan is made from what was read some time
+/// ago, and must not lift a limit that somebody set since.
+fn is_looser(want: &Want, original: &KnobText) -> bool {
+    want.sense == Sense::Tighter
+        && knob::decode(want.knob, want.text.as_bytes())
+            .is_ok_and(|value| knob::is_looser(value, want.knob, original.as_bytes()))
 }
 
 /// Puts a hold at its slot.

@@ -80,6 +80,16 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             })
     }
 
+    /// Whether a knob cannot be given back before another one is: a weight before our idle, a burst
+    /// before our quota.
+    pub(super) fn must_wait(&self, group: GroupId, knob: Knob) -> bool {
+        match knob {
+            Knob::CpuWeight => self.is_idle(group),
+            Knob::CpuMaxBurst => self.find(group, Knob::CpuMax).is_some(),
+            _ => false,
+        }
+    }
+
     /// To 0 rather than to the quota: it is then written once, however often the quota changes,
     /// and every write of it refills the quota too.
     fn lower_burst(

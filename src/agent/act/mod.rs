@@ -8,6 +8,7 @@
 //! | `watch` | what time does to held knobs: slow writes, leases, other writers |
 //! | `undo` | one knob back to its original |
 //! | `restore` | everything that an earlier run held |
+//! | `left` | the same, wherever earlier runs kept their journals |
 //! | `journal`, `journal_format` | originals, written down before a knob is touched |
 //! | `writer` | the thread for writes that may take seconds |
 
@@ -16,6 +17,7 @@ mod depend;
 mod hold;
 mod journal;
 mod journal_format;
+mod left;
 mod restore;
 mod steps;
 mod undo;
@@ -26,6 +28,7 @@ pub use actuate::Actuator;
 pub use hold::{Held, Phase};
 pub use journal::{Fault, Found, Journal, JournalError, SlotId, Store};
 pub use journal_format::{BootId, Idled, KnobText, Record, SLOTS, StoredPath};
+pub use left::{Left, Places, is_in_use, restore_left, usual_state};
 pub use restore::{RestoreItem, RestoreReport, restore, restore_all};
 pub use undo::Undone;
 pub use watch::REASSERTS;

@@ -90,7 +90,7 @@ impl fmt::Display for RestoreItem {
     }
 }
 
-/// Opens the journal in the folder `state` and gives everything back. No journal: nothing to do.
+/// Opens the journal in the folder `state` and gives everything back. `None`: there is no journal.
 ///
 /// # Errors
 /// The journal cannot be used, or a running governor holds it. Nothing was written then.
@@ -98,11 +98,9 @@ pub fn restore_all(
     state: &Path,
     boot: BootId,
     files: &mut impl KnobFiles,
-) -> Result<RestoreReport, JournalError> {
-    match Journal::open_existing(state, boot)? {
-        Some((mut journal, found)) => Ok(restore(&mut journal, found, files)),
-        None => Ok(RestoreReport::default()),
-    }
+) -> Result<Option<RestoreReport>, JournalError> {
+    let opened = Journal::open_existing(state, boot)?;
+    Ok(opened.map(|(mut journal, found)| restore(&mut journal, found, files)))
 }
 
 /// Gives back what was found in a journal, in the order that the kernel's rules demand.
@@ -116,12 +114,17 @@ pub fn restore<S: Store>(
         faults: found.faults,
     };
     for (slot, record) in found.records {
-        // As long as our idle stands, a weight cannot be told and not be written.
-        let idle = report.failures().find(|item| {
-            record.knob == Knob::CpuWeight
-                && (item.record.group, item.record.knob) == (record.group, Knob::CpuIdle)
-        });
-        let undone = match idle {
+        // As long as our idle stands, a weight cannot be told and not be written; nor can a burst as
+        // long as our quota does.
+        let first = match record.knob {
+            Knob::CpuWeight => Some(Knob::CpuIdle),
+            Knob::CpuMaxBurst => Some(Knob::CpuMax),
+            _ => None,
+        };
+        let waits_for = report
+            .failures()
+            .find(|item| item.record.group == record.group && Some(item.record.knob) == first);
+        let undone = match waits_for {
             Some(item) => item.undone,
             None => undo::give_back(&record, files),
         };

@@ -7,7 +7,7 @@ use super::journal_format::{Idled, KnobText};
 use super::undo::{self, Standing, Undone};
 use crate::host::{KnobFiles, KnobHandle};
 use crate::kernel::knob;
-use crate::model::{Absent, Knob, Written};
+use crate::model::{Absent, Written};
 
 impl<H: KnobHandle, S: Store> Actuator<H, S> {
     /// Reads the knob and takes the next step towards what is wished; `goal` tells a first
@@ -23,8 +23,8 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         };
         let (record, wish) = (hold.record, hold.wish);
         let (group, knob) = (record.group, record.knob);
-        if wish == Wish::GiveBack && knob == Knob::CpuWeight && self.is_idle(group) {
-            // It cannot be written before `cpu.idle` is back, and goes back right after it.
+        if wish == Wish::GiveBack && self.must_wait(group, knob) {
+            // It goes back right after the other.
             return Written::Queued;
         }
         let found = match undo::read(&record, files) {
@@ -43,7 +43,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             (Standing::Original, Wish::GiveBack) => {
                 self.undone(slot, Undone::AlreadyOriginal, files)
             }
-            (Standing::Ours, Wish::GiveBack) => self.write(slot, Goal::GiveBack, files),
+            (Standing::Ours, Wish::GiveBack) => self.write(slot, found, Goal::GiveBack, files),
             (Standing::Theirs(_), _) => {
                 self.let_go(slot, files);
                 Written::Drifted
@@ -74,13 +74,14 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             self.stands(slot, found);
             return Written::Done;
         }
-        self.write(slot, goal, files)
+        self.write(slot, found, goal, files)
     }
 
-    /// One write, by us or by the slow writer.
+    /// One write over what was found, by us or by the slow writer.
     fn write(
         &mut self,
         slot: SlotId,
+        found: KnobText,
         goal: Goal,
         files: &mut impl KnobFiles<Handle = H>,
     ) -> Written {
@@ -98,7 +99,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         }
         match files.detach(group, knob) {
             Ok(handle) => {
-                hold.under_way = Some(match tools.writer.submit(handle, text) {
+                hold.under_way = Some(match tools.writer.submit(handle, found, text) {
                     Some(ticket) => UnderWay::Writing(ticket, goal),
                     None => UnderWay::Waiting,
                 });

@@ -7,7 +7,7 @@
 use super::journal_format::{Idled, KnobText, Record};
 use crate::host::KnobFiles;
 use crate::kernel::knob;
-use crate::model::{Absent, Knob, Reading};
+use crate::model::{Absent, CpuMax, Knob, KnobValue, Limit, Reading};
 
 /// What a knob holds now, seen from a record of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,11 @@ pub(super) fn confirm(
         (Standing::Ours, Err(Absent::Refused)) if is_idle_weight(record, files) => {
             Undone::Drifted(now)
         }
+        // A burst is only written after our quota is back: this quota is somebody else's, and was only
+        // taken because of our burst. The two cannot stand together.
+        (Standing::Ours, Err(Absent::Refused)) if is_burst_over_quota(record, files) => {
+            Undone::Drifted(now)
+        }
         (Standing::Ours, Err(why)) => Undone::Failed(why),
         (Standing::Ours, Ok(())) => Undone::Failed(Absent::Refused),
     }
@@ -112,6 +117,15 @@ pub(super) fn confirm(
 fn is_idle_weight(record: &Record, files: &mut impl KnobFiles) -> bool {
     let mut idle = || files.read_knob(record.group, Knob::CpuIdle);
     record.knob == Knob::CpuWeight && idle().is_ok_and(|idle| idle.as_bytes() == b"1")
+}
+
+fn is_burst_over_quota(record: &Record, files: &mut impl KnobFiles) -> bool {
+    let Ok(KnobValue::Burst(burst)) = knob::decode(record.knob, record.original.as_bytes()) else {
+        return false;
+    };
+    let max = files.read_knob(record.group, Knob::CpuMax);
+    let max = max.and_then(|max| knob::decode(Knob::CpuMax, max.as_bytes()));
+    matches!(max, Ok(KnobValue::CpuMax(CpuMax { quota: Limit::At(quota), .. })) if quota < burst)
 }
 
 /// A file that is gone took our limit with it.

@@ -3,7 +3,8 @@
 use super::actuate::Actuator;
 use super::hold::{Goal, UnderWay, Wish};
 use super::journal::{SlotId, Store};
-use super::undo::{self, Standing};
+use super::journal_format::KnobText;
+use super::undo::{self, Standing, Undone};
 use crate::host::{KnobFiles, KnobHandle};
 use crate::kernel::knob;
 use crate::model::{Absent, Knob, Outcome, Time, Written};
@@ -115,9 +116,11 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             .any(|hold| hold.under_way.is_some() || hold.wish == Wish::GiveBack)
     }
 
-    /// Gives back what is still pending without the slow writer, and without waiting for it: the
-    /// kernel sets a limit at the beginning of a write and reclaims afterwards, so a later write of
-    /// the original wins over one that hangs. This one may hang, too: for the end only.
+    /// Gives back what is still pending without the slow writer, and without waiting for it. What has
+    /// not begun is taken back. The kernel sets a limit at the beginning of a write and reclaims
+    /// afterwards, so a later write of the original wins over one that hangs. One that has begun and
+    /// does not stand yet may come at any time: its record is kept, and that is told as
+    /// [`Absent::Busy`]. This one may hang, too: for the end only.
     pub fn give_back_now(
         &mut self,
         files: &mut impl KnobFiles<Handle = H>,
@@ -128,20 +131,53 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                 let Some(hold) = self.hold_mut(slot).filter(|hold| hold.record.knob == knob) else {
                     continue;
                 };
-                hold.under_way = None;
                 hold.wish = Wish::GiveBack;
-                let record = hold.record;
-                if knob == Knob::CpuWeight && self.is_idle(record.group) {
-                    // It cannot be told and not be written before idle is back.
+                let group = hold.record.group;
+                if self.must_wait(group, knob) {
+                    // It cannot be told and not be written before the other is back.
                     continue;
                 }
-                self.step(slot, files, out, |this, files| {
-                    let undone = undo::give_back(&record, files);
-                    this.undone(slot, undone, files)
-                });
+                self.step(slot, files, out, |this, files| this.undo_now(slot, files));
             }
         }
         out.append(&mut self.news);
+    }
+
+    /// Writes one original, whatever the slow writer does.
+    fn undo_now(&mut self, slot: SlotId, files: &mut impl KnobFiles<Handle = H>) -> Written {
+        let Some((tools, hold)) = self.tools_and_hold(slot) else {
+            return Written::Failed(Absent::Gone);
+        };
+        let record = hold.record;
+        let under_way = match hold.under_way.take() {
+            Some(UnderWay::Writing(ticket, goal)) if !tools.writer.take_back(ticket) => {
+                Some((ticket, goal))
+            }
+            _ => None,
+        };
+        let mut may_still_come = under_way.is_some_and(|(_, goal)| {
+            let stands = |found: KnobText| {
+                let next = record.next.as_ref();
+                next.is_some_and(|next| knob::same(record.knob, next.as_bytes(), found.as_bytes()))
+            };
+            goal != Goal::GiveBack && !undo::read(&record, files).is_ok_and(stands)
+        });
+        let undone = undo::give_back(&record, files);
+        may_still_come &= undone != Undone::Gone;
+        if let Some((tools, hold)) = self.tools_and_hold(slot)
+            && let Some((ticket, goal)) = under_way
+        {
+            if may_still_come {
+                hold.under_way = Some(UnderWay::Writing(ticket, goal));
+            } else {
+                tools.writer.leave(ticket);
+            }
+        }
+        match undone {
+            Undone::Failed(why) => Written::Failed(why),
+            _ if may_still_come => Written::Failed(Absent::Busy),
+            undone => self.undone(slot, undone, files),
+        }
     }
 
     /// A slow write ended. What is wished may have changed since it was handed over.
@@ -224,6 +260,8 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             knob: hold.record.knob,
             text: hold.wanted,
             aggressor: hold.aggressor,
+            // It goes where it was already.
+            sense: super::actuate::Sense::Lift,
             now: hold.record.since,
             lease: hold.record.lease,
         };

@@ -5,6 +5,8 @@
 //! **Approach.** A mailbox of fixed size. Every slot belongs to exactly one side at any time, as
 //! its `turn` says, so the mutex around its content is never contended and never waited for: it is
 //! there to prove to the compiler what `turn` already guarantees. Handing over allocates nothing.
+//! A write that has not begun can be taken back, and one that has can be left to itself: nothing is
+//! written later that nobody knows of any more, and no slot is lost.
 //! **Limits.** [`SLOTS`] writes under way; a further one is refused and tried again by the caller.
 //! That the newest intent wins is the caller's doing: it has at most one write of a knob under way
 //! and keeps only the latest wish for afterwards.
@@ -22,10 +24,14 @@ pub(super) const SLOTS: usize = 64;
 
 /// The slot is the control thread's, and empty.
 const FREE: u8 = 0;
-/// The slot is the writer's: a write is asked for or under way.
+/// A write is asked for: whoever takes the slot from here has it.
 const ASKED: u8 = 1;
+/// The slot is the writer's: the write is under way.
+const WRITING: u8 = 2;
+/// The slot is the writer's, and nobody asks for the result.
+const LEFT: u8 = 3;
 /// The slot is the control thread's, and holds a result.
-const ANSWERED: u8 = 2;
+const ANSWERED: u8 = 4;
 
 /// A write under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +53,8 @@ struct Slot<H> {
 #[derive(Debug)]
 enum Content<H> {
     Nothing,
-    Job(H, KnobText),
+    /// Where this still stands, write that.
+    Job(H, KnobText, KnobText),
     Result(Reading<()>),
 }
 
@@ -94,15 +101,16 @@ impl<H: KnobHandle> SlowWriter<H> {
         (ours, mailbox)
     }
 
-    /// Hands a write over. `None`: all slots are taken; try again later.
-    pub fn submit(&self, handle: H, text: KnobText) -> Option<Ticket> {
+    /// Hands a write over, to be made where `standing` still stands by then. `None`: all slots are
+    /// taken; try again later.
+    pub fn submit(&self, handle: H, standing: KnobText, text: KnobText) -> Option<Ticket> {
         let (index, slot) = self
             .mailbox
             .slots
             .iter()
             .enumerate()
             .find(|(_, slot)| slot.turn.load(Ordering::Acquire) == FREE)?;
-        *slot.content.try_lock().ok()? = Content::Job(handle, text);
+        *slot.content.try_lock().ok()? = Content::Job(handle, standing, text);
         slot.turn.store(ASKED, Ordering::Release);
         if let Some(thread) = &self.thread {
             thread.unpark();
@@ -116,11 +124,33 @@ impl<H: KnobHandle> SlowWriter<H> {
         if slot.turn.load(Ordering::Acquire) != ANSWERED {
             return None;
         }
-        let content = std::mem::replace(&mut *slot.content.try_lock().ok()?, Content::Nothing);
-        slot.turn.store(FREE, Ordering::Release);
-        match content {
+        match slot.clear()? {
             Content::Result(result) => Some(result),
             Content::Nothing | Content::Job(..) => None,
+        }
+    }
+
+    /// Takes a write back whose result nobody needs any more. `false`: it is under way, may still
+    /// come, and its ticket is still good.
+    pub fn take_back(&self, ticket: Ticket) -> bool {
+        let Some(slot) = self.mailbox.slots.get(ticket.0) else {
+            return true;
+        };
+        // Only we answer for a slot that is asked, once it is taken from there.
+        if !slot.turn_from(ASKED, ANSWERED) && slot.turn.load(Ordering::Acquire) == WRITING {
+            return false;
+        }
+        slot.clear();
+        true
+    }
+
+    /// Leaves a write to itself that is under way: its slot is free when it ends.
+    pub fn leave(&self, ticket: Ticket) {
+        if let Some(slot) = self.mailbox.slots.get(ticket.0)
+            && !slot.turn_from(WRITING, LEFT)
+        {
+            // It has ended meanwhile.
+            slot.clear();
         }
     }
 }
@@ -145,16 +175,61 @@ impl<H: KnobHandle> Mailbox<H> {
         }
     }
 
-    /// Makes every write that is asked for; whether there was any.
+    /// Makes every write that is asked for, until it is to stop; whether there was any.
     pub(super) fn work(&self) -> bool {
         let mut any = false;
         for slot in &self.slots {
-            if slot.turn.load(Ordering::Acquire) == ASKED {
+            if self.stop.load(Ordering::Acquire) {
+                break;
+            }
+            if slot.turn_from(ASKED, WRITING) {
                 slot.write();
                 any = true;
             }
         }
         any
+    }
+
+    /// Takes the turn for what is asked, as a writer does that gets no further.
+    #[cfg(test)]
+    pub(super) fn begin(&self) {
+        self.slots.iter().for_each(|slot| {
+            slot.turn_from(ASKED, WRITING);
+        });
+    }
+
+    /// Does what was begun; or answers, where the kernel had it done already.
+    #[cfg(test)]
+    pub(super) fn end(&self, is_done: bool) {
+        let begun = |slot: &&Slot<H>| matches!(slot.turn.load(Ordering::Acquire), WRITING | LEFT);
+        for slot in self.slots.iter().filter(begun) {
+            if is_done {
+                *slot.content.lock().unwrap() = Content::Result(Ok(()));
+            }
+            slot.write();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_free(&self) -> bool {
+        let is_free = |slot: &Slot<H>| slot.turn.load(Ordering::Acquire) == FREE;
+        self.slots.iter().all(is_free)
+    }
+}
+
+impl<H> Slot<H> {
+    /// Takes the turn, if it is at `from`.
+    fn turn_from(&self, from: u8, to: u8) -> bool {
+        self.turn
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// Empties a slot that is the control thread's, and frees it.
+    fn clear(&self) -> Option<Content<H>> {
+        let content = std::mem::replace(&mut *self.content.try_lock().ok()?, Content::Nothing);
+        self.turn.store(FREE, Ordering::Release);
+        Some(content)
     }
 }
 
@@ -166,12 +241,14 @@ impl<H: KnobHandle> Slot<H> {
             .content
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Content::Job(handle, text) = &mut *content {
-            let result = handle.write(text.as_bytes());
+        if let Content::Job(handle, standing, text) = &mut *content {
+            let result = handle.replace(standing.as_bytes(), text.as_bytes());
             // Closes the file, too.
             *content = Content::Result(result);
         }
         drop(content);
-        self.turn.store(ANSWERED, Ordering::Release);
+        if !self.turn_from(WRITING, ANSWERED) {
+            self.clear();
+        }
     }
 }

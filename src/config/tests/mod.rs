@@ -67,6 +67,12 @@ fn every_key_is_read_into_its_own_place() {
         state = "/run/other"
         rescan = "1m"
         docker = []
+        [record]
+        enabled = false
+        keep = "10m"
+        size = "1GiB"
+        incidents = ""
+        incidents_max = 1000
         [containers]
         paths = ["/jobs/*"]
     "#;

@@ -18,7 +18,11 @@ impl<T: TreeFiles> KnobFiles for Forest<T> {
         let (files, dir) = self.held(group)?;
         let mut room = [0; KNOB_ROOM];
         let text = read_text(files, dir, knob.file(), &mut room)?;
-        Original::new(text).ok_or(Absent::Malformed)
+        let text = Original::new(text).ok_or(Absent::Malformed)?;
+        if let Some(node) = self.nodes.get_mut(&group) {
+            self.reread |= node.knobs.learn(knob, text);
+        }
+        Ok(text)
     }
 
     fn write_knob(&mut self, group: GroupId, knob: Knob, text: &[u8]) -> Reading<()> {
@@ -113,6 +117,14 @@ impl Texts {
             knobs: Knob::ALL.map(|knob| text(knob.file())),
             memory_max: text("memory.max").and_then(|text| single::bytes_limit(text.as_bytes())),
         }
+    }
+
+    /// Takes what was read of one knob; whether it is not what is known.
+    pub(super) fn learn(&mut self, knob: Knob, text: Original) -> bool {
+        let mut texts = Knob::ALL.into_iter().zip(&mut self.knobs);
+        texts
+            .find(|(of, _)| *of == knob)
+            .is_some_and(|(_, known)| std::mem::replace(known, Ok(text)) != Ok(text))
     }
 
     /// What they mean, where `original` stands for the text of a knob that it knows better.

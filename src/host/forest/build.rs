@@ -14,7 +14,8 @@ pub struct Rules<'a> {
     pub name: &'a dyn Fn(Runtime, &str) -> Option<String>,
     /// Whether the policy protects a group.
     pub is_protected: &'a dyn Fn(&Group) -> bool,
-    /// The path of the governor's own group, if it is known: never held, whatever the policy says.
+    /// The path of the governor's own group, if it is known: never held, whatever the policy says, and no
+    /// victim as a service: we are above the containers by other means.
     pub own: Option<&'a [u8]>,
 }
 
@@ -53,12 +54,17 @@ impl<T: TreeFiles> Forest<T> {
                 member,
                 knobs: node.knobs.knobs(&|knob| (rules.original)(id, knob)),
                 protected: false,
+                complete: node.complete || matches!(node.kind, Kind::Top(_)),
             };
             let is_service = group.member == Member::Service;
             let covered = above.is_some_and(|place| place.in_protected_service);
-            group.protected = ours
-                || holds_us(&group, rules.own)
-                || !(is_service && covered) && (rules.is_protected)(&group);
+            group.protected = if ours {
+                // A service is never held as it is.
+                !is_service
+            } else {
+                holds_us(&group, rules.own)
+                    || !(is_service && covered) && (rules.is_protected)(&group)
+            };
             let place = Place {
                 index: groups.len(),
                 in_protected_service: covered || (is_service && group.protected),

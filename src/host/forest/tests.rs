@@ -137,6 +137,25 @@ fn lost_changes_make_the_next_scan_look_everywhere() {
 }
 
 #[test]
+fn what_inotify_did_not_tell_is_found_when_its_turn_has_come() {
+    let tree = FakeTree::new();
+    tree.add("/system.slice");
+    tree.add("/user.slice");
+    tree.fail("/system.slice", None, Operation::Watch, Absent::Errno(28));
+    let mut forest = forest(&tree);
+    scan(&mut forest, Extent::All);
+    tree.add(docker(1));
+    let turns = forest.groups();
+    let found = (0..turns).filter(|_| {
+        let met = scan(&mut forest, Extent::Next(1));
+        assert_eq!(met.unwatched, 1, "told by every scan, whoever's turn it is");
+        met.changed
+    });
+    assert_eq!(found.count(), 1);
+    assert!(forest.topology(&plain()).groups.len() > turns);
+}
+
+#[test]
 fn one_group_that_cannot_be_read_disturbs_no_other() {
     let tree = FakeTree::new();
     tree.add(docker(1));
@@ -162,7 +181,8 @@ fn a_directory_that_cannot_be_listed_keeps_the_children_that_it_had() {
     tree.fail("/system.slice", None, Operation::List, Absent::Errno(12));
     let met = scan(&mut forest, Extent::All);
     assert_eq!(met.failed, Some(Absent::Errno(12)));
-    assert!(!met.changed);
+    assert!(met.changed, "it is not complete any more");
+    assert!(!scan(&mut forest, Extent::All).changed);
     assert_eq!(forest.topology(&plain()).groups.len(), 3);
 }
 
@@ -237,26 +257,34 @@ fn of_a_protected_service_only_the_topmost_group_is_watched() {
 }
 
 #[test]
-fn the_governor_itself_is_protected_as_a_service_and_inside_a_container() {
+fn the_governor_itself_is_never_held_and_as_a_service_no_victim() {
     let tree = FakeTree::new();
     tree.add("/governor");
     tree.add(docker(1));
     tree.add(docker(2));
     let mut forest = forest(&tree);
     scan(&mut forest, Extent::All);
-    let mut rules = Rules {
+    let rules = Rules {
         own: Some(b"/governor"),
+        is_protected: &|group| group.path == b"/governor",
         ..plain()
     };
     let topology = forest.topology(&rules);
     let own = group(&topology, "/governor");
-    assert!(own.protected && own.member == Member::Service);
-    let inside = format!("{}/app", docker(1));
-    rules.own = Some(inside.as_bytes());
-    let topology = forest.topology(&rules);
-    assert!(group(&topology, &docker(1)).protected);
-    assert!(!group(&topology, &docker(2)).protected);
-    rules.own = Some(b"/");
+    assert!(!own.is_watched() && own.member == Member::Service);
+    // In a container: its top group with docker's usual driver, or below it.
+    for own in [docker(1), format!("{}/app", docker(1))] {
+        let topology = forest.topology(&Rules {
+            own: Some(own.as_bytes()),
+            ..plain()
+        });
+        assert!(group(&topology, &docker(1)).protected, "{own}");
+        assert!(!group(&topology, &docker(2)).protected);
+    }
+    let rules = Rules {
+        own: Some(b"/"),
+        ..plain()
+    };
     assert!(!group(&forest.topology(&rules), "/").protected);
 }
 
@@ -292,6 +320,8 @@ fn too_many_groups_are_left_out_and_the_hosts_own_come_first() {
     let mut forest = Forest::new(tree.clone(), limits);
     let met = scan(&mut forest, Extent::All);
     assert!(met.left_out > 0);
+    let again = scan(&mut forest, Extent::Changed);
+    assert_eq!(again.left_out, met.left_out, "they are still left out");
     let topology = forest.topology(&plain());
     assert!(topology.groups.len() <= 20);
     for n in 0..5 {
@@ -343,6 +373,77 @@ fn a_scan_opens_a_bounded_number_of_groups_and_the_next_ones_do_the_rest() {
 }
 
 #[test]
+fn a_group_tells_whether_all_of_its_children_are_known() {
+    let tree = FakeTree::new();
+    for n in 0..3 {
+        tree.add(docker(n));
+    }
+    let limits = Limits {
+        groups: 10,
+        opened_per_scan: 2,
+    };
+    let mut forest = Forest::new(tree.clone(), limits);
+    let slice = |forest: &Forest<FakeTree>| {
+        let topology = forest.topology(&plain());
+        let containers = topology.watched().count();
+        (containers, group(&topology, "/system.slice").complete)
+    };
+    assert!(scan(&mut forest, Extent::All).unfinished);
+    assert_eq!(slice(&forest), (1, false));
+    scan(&mut forest, Extent::Changed);
+    assert_eq!(slice(&forest), (3, true));
+    assert!(group(&forest.topology(&plain()), &docker(0)).complete);
+
+    // One cannot be opened, and goes away without ever having been known.
+    tree.add(docker(3));
+    tree.fail("/system.slice", None, Operation::Open, Absent::Errno(24));
+    let met = scan(&mut forest, Extent::Changed);
+    assert!(met.changed && met.failed.is_some());
+    assert_eq!(slice(&forest), (3, false));
+    tree.remove(docker(3));
+    assert!(scan(&mut forest, Extent::Changed).changed);
+    assert_eq!(slice(&forest), (3, true));
+
+    tree.fail("/system.slice", None, Operation::List, Absent::Errno(12));
+    assert!(scan(&mut forest, Extent::All).changed);
+    assert_eq!(slice(&forest), (3, false));
+    tree.heal();
+    scan(&mut forest, Extent::All);
+    for n in 4..20 {
+        tree.add(docker(n));
+    }
+    while scan(&mut forest, Extent::Changed).unfinished {}
+    assert!(!slice(&forest).1, "there are too many");
+}
+
+#[test]
+fn the_first_look_knows_everything_and_ends_however_many_are_made() {
+    let tree = FakeTree::new();
+    for n in 0..300 {
+        tree.add(docker(n));
+    }
+    let mut forest = forest(&tree);
+    let met = forest.scan_whole(&|_| false).unwrap();
+    assert!(met.changed && !met.unfinished);
+    assert_eq!(forest.topology(&plain()).watched().count(), 300);
+
+    let limits = Limits {
+        groups: 40,
+        opened_per_scan: 10,
+    };
+    let mut forest = Forest::new(tree.clone(), limits);
+    let looks = std::cell::Cell::new(0);
+    let met = forest.scan_whole(&|_| {
+        // Somebody makes one for each that is looked at.
+        looks.set(looks.get() + 1);
+        tree.add(format!("/system.slice/made-{}.slice", looks.get()));
+        false
+    });
+    assert!(!met.unwrap().unfinished, "no more than can be known");
+    assert!(forest.groups() <= 40);
+}
+
+#[test]
 fn no_path_grows_without_bound() {
     let tree = FakeTree::new();
     let mut path = String::new();
@@ -365,11 +466,30 @@ fn a_policy_with_other_globs_makes_containers_of_other_groups() {
     let mut forest = forest(&tree);
     scan(&mut forest, Extent::All);
     assert_eq!(forest.topology(&plain()).groups.len(), 4);
-    forest.forget();
     let tenants = |path: &[u8]| path == b"/tenants/a";
+    forest.recognise_again(&tenants);
     forest.scan(Extent::All, &tenants).unwrap();
     let topology = forest.topology(&plain());
     assert_eq!(paths(&topology), ["/", "/tenants", "/tenants/a"]);
+    assert_eq!(topology.watched().count(), 1);
+    forest.recognise_again(&|_| false);
+    scan(&mut forest, Extent::All);
+    let topology = forest.topology(&plain());
+    assert_eq!((topology.groups.len(), topology.watched().count()), (4, 0));
+}
+
+#[test]
+fn other_globs_make_nobody_look_gone_however_many_there_are() {
+    let tree = FakeTree::new();
+    for n in 0..300 {
+        tree.add(docker(n));
+    }
+    let mut forest = forest(&tree);
+    while scan(&mut forest, Extent::All).unfinished {}
+    let tenants = |path: &[u8]| path == b"/tenants/a";
+    forest.recognise_again(&tenants);
+    forest.scan(Extent::All, &tenants).unwrap();
+    assert_eq!(forest.topology(&plain()).watched().count(), 300);
 }
 
 #[test]

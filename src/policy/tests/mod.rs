@@ -1,3 +1,7 @@
 //! Tests of the room as a whole.
 
+mod alarms;
+mod checkpoint;
+mod fair;
+mod holding;
 mod stories;

@@ -109,11 +109,27 @@ clone_line() {
     wait "$CLONE_SSH" || code=$?
     CLONE_SSH=
     if [[ $code == 124 ]]; then lab_say "the line did not end within $timeout s"; fi
-    if [[ $code == 255 ]] && ! system_alive "$state"; then
-        lab_say "the guest is gone; its last words:"
-        tail -n 20 "$state/console" >&2
-        code=$LAB_CODE_NO_VERDICT
+    if [[ $code == 255 ]] || { [[ $code != 0 ]] && ! system_alive "$state"; }; then
+        clone_lost "$state" "$code" || code=$?
     fi
+    return "$code"
+}
+
+# Says why a line of a guest has no code of its own, and gives the code that takes its place.
+clone_lost() {
+    local state=$1 code=$2
+    if grep -qaE 'Oops: int3|int3: 0000' "$state/console"; then
+        # Under the emulator's threads a CPU can meet the breakpoint that another one patches code with:
+        # nothing of what was tested.
+        lab_say "the guest's kernel died of patching its own code (Oops: int3); its last words:"
+        code=$LAB_CODE_BROKEN
+    elif system_alive "$state"; then
+        lab_say "the connection ended with $code, and the guest is alive; its last words:"
+    else
+        lab_say "the guest is gone; its last words:"
+        [[ $code != 255 ]] || code=$LAB_CODE_NO_VERDICT
+    fi
+    tail -n 20 "$state/console" >&2
     return "$code"
 }
 

@@ -1,6 +1,6 @@
 //! One claim a test.
 
-use super::super::journal_format::tests::{BOOT, record};
+use super::super::journal_format::tests::{BOOT, record, text};
 use super::super::{Actuator, Journal, REASSERTS, SLOTS, SlowWriter, Undone};
 use super::world::{
     Files, Handle, Kernel, LEASE, PAGE, PATHS, World, bytes, cpu_max, hold, weight,
@@ -569,7 +569,7 @@ fn the_thread_of_the_slow_writer_writes_and_answers() {
     let writer = SlowWriter::start().unwrap();
     let inner = crate::host::TreeFiles::detach(&mut handle.clone(), &dir, "memory.high").unwrap();
     let ticket = writer
-        .submit(inner, super::super::journal_format::tests::text("8192"))
+        .submit(inner, text("126418944"), text("8192"))
         .unwrap();
     let mut tries = 0;
     let result = loop {

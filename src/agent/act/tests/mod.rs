@@ -2,5 +2,9 @@
 
 mod any_story;
 mod claims;
+mod drift;
 mod every_crash;
+mod modes;
+mod originals;
+mod slow;
 mod world;

@@ -190,10 +190,10 @@ impl KnobFiles for Files {
 }
 
 impl KnobHandle for Handle {
-    fn write(&mut self, text: &[u8]) -> Reading<()> {
+    fn replace(&mut self, standing: &[u8], text: &[u8]) -> Reading<()> {
         self.disk.assert_knows(self.group, self.knob, text);
         self.fuse.step();
-        let result = self.inner.write(text);
+        let result = self.inner.replace(standing, text);
         self.fuse.step();
         result
     }
@@ -362,8 +362,8 @@ impl World {
             return false;
         }
         let group = self.tree.id(path).unwrap();
-        // Written without being compared, or not to be told from what we were about to write.
-        let hidden = self.is_under_way(group, knob) || self.is_known(group, knob, text);
+        // Not to be told from what we were about to write.
+        let hidden = self.is_known(group, knob, text);
         if write(&mut self.without_us).is_err() || hidden {
             let together = [
                 [Knob::CpuMax, Knob::CpuMaxBurst],
@@ -436,14 +436,6 @@ impl World {
                     .iter()
                     .flatten()
                     .any(|ours| ours.as_bytes() == text.as_bytes())
-        })
-    }
-
-    /// Whether the slow writer has a write of this knob under way, which compares no more.
-    fn is_under_way(&self, group: GroupId, knob: Knob) -> bool {
-        self.process.as_ref().is_some_and(|process| {
-            let mut holds = process.act.holds.iter().flatten();
-            holds.any(|hold| hold.is(group, knob) && hold.under_way.is_some())
         })
     }
 

@@ -1,0 +1,141 @@
+//! Somebody else writes what we hold, or are about to: walked for every knob.
+
+use super::super::REASSERTS;
+use super::world::{PATHS, World, bytes, cpu_max, weight};
+use crate::model::{Knob, KnobValue, Written};
+
+const ODD: &str = PATHS[0];
+const PLAIN: &str = PATHS[2];
+
+/// What is told of the group's knobs in one look.
+fn look(world: &mut World) -> Vec<(Knob, Written)> {
+    let told = world.check().unwrap().into_iter();
+    let told = told
+        .chain(world.poll().unwrap())
+        .chain(world.poll().unwrap());
+    told.map(|outcome| (outcome.knob, outcome.written))
+        .collect()
+}
+
+#[test]
+fn a_hold_never_leaves_more_than_what_stood_there_before_it() {
+    let mut world = World::new();
+    for (knob, value) in [
+        (Knob::CpuWeight, weight(38)),
+        (Knob::CpuMax, cpu_max(200_000, 70_000)),
+        (Knob::MemoryHigh, bytes(200 << 20)),
+    ] {
+        assert_eq!(
+            world.hold(ODD, knob, value),
+            Some(Written::Drifted),
+            "{knob:?}"
+        );
+        world.poll().unwrap();
+    }
+    assert!(world.tree.writes().is_empty());
+    world.assert_journal_empty();
+    // The way back ends at the original, whatever the plan takes that for.
+    world.hold(ODD, Knob::CpuWeight, weight(5)).unwrap();
+    let over = world.hold(ODD, Knob::CpuWeight, weight(60));
+    assert_eq!(over, Some(Written::Drifted));
+    world.assert_as_without_us();
+    world.assert_journal_empty();
+}
+
+#[test]
+fn a_third_value_stays_and_is_told_for_every_knob() {
+    for (knob, value, third) in [
+        (Knob::CpuWeight, weight(5), "55"),
+        (Knob::CpuIdle, KnobValue::Idle(true), "0"),
+        (Knob::CpuMax, cpu_max(10_000, 70_000), "60000 50000"),
+        (Knob::MemoryHigh, bytes(64 << 20), "99999744"),
+        (Knob::MemorySwapMax, bytes(1 << 20), "8388608"),
+    ] {
+        let mut world = World::new();
+        world.hold(ODD, knob, value).unwrap();
+        world.poll().unwrap();
+        assert!(world.other_writes(ODD, knob, third));
+        let told = look(&mut world);
+        let wanted = if knob == Knob::CpuIdle {
+            // There is no third value: this is a revert.
+            Written::Reasserted
+        } else {
+            Written::Drifted
+        };
+        assert_eq!(told, [(knob, wanted)]);
+        world.stop().unwrap();
+        world.assert_as_without_us();
+        world.assert_journal_empty();
+    }
+}
+
+#[test]
+fn a_revert_is_set_again_a_bounded_number_of_times_for_every_knob() {
+    for (knob, value, original) in [
+        (Knob::CpuWeight, weight(5), "37"),
+        (Knob::CpuIdle, KnobValue::Idle(true), "0"),
+        (Knob::CpuMax, cpu_max(10_000, 70_000), "150000 70000"),
+        (Knob::MemoryHigh, bytes(64 << 20), "126418944"),
+        (Knob::MemorySwapMax, bytes(1 << 20), "max"),
+    ] {
+        let mut world = World::new();
+        world.hold(ODD, knob, value).unwrap();
+        world.poll().unwrap();
+        for _ in 0..REASSERTS {
+            assert!(world.other_writes(ODD, knob, original), "{knob:?}");
+            assert_eq!(look(&mut world), [(knob, Written::Reasserted)]);
+        }
+        assert!(world.other_writes(ODD, knob, original));
+        assert_eq!(look(&mut world), [(knob, Written::GaveUp)]);
+        world.stop().unwrap();
+        world.assert_journal_empty();
+    }
+}
+
+#[test]
+fn a_foreign_memory_high_that_comes_before_our_slow_write_is_not_overwritten() {
+    let mut world = World::new();
+    world.hold(ODD, Knob::MemoryHigh, bytes(64 << 20)).unwrap();
+    // The writer has not begun yet.
+    assert!(world.other_writes(ODD, Knob::MemoryHigh, "99999744"));
+    let told = look(&mut world);
+    assert_eq!(told, [(Knob::MemoryHigh, Written::Drifted)]);
+    assert_eq!(
+        world.text(ODD, Knob::MemoryHigh).as_deref(),
+        Some("99999744")
+    );
+    world.assert_journal_empty();
+}
+
+#[test]
+fn a_foreign_quota_under_the_old_burst_does_not_keep_the_burst_for_ever() {
+    let mut world = World::new();
+    world
+        .hold(ODD, Knob::CpuMax, cpu_max(10_000, 70_000))
+        .unwrap();
+    assert_eq!(world.text(ODD, Knob::CpuMaxBurst).as_deref(), Some("0"));
+    // With our burst of 0 this is taken; the old burst of 20 ms does not fit it any more.
+    assert!(world.other_writes(ODD, Knob::CpuMax, "3000 50000"));
+    let told = look(&mut world);
+    assert_eq!(told.first(), Some(&(Knob::CpuMax, Written::Drifted)));
+    for _ in 0..3 {
+        look(&mut world);
+    }
+    assert!(!world.process.as_ref().unwrap().act.pending(), "{told:?}");
+    world.assert_journal_empty();
+    assert_eq!(world.text(ODD, Knob::CpuMax).as_deref(), Some("3000 50000"));
+}
+
+#[test]
+fn a_group_that_is_held_by_nobody_is_free_for_the_next_hold() {
+    let mut world = World::new();
+    world.hold(PLAIN, Knob::CpuWeight, weight(5)).unwrap();
+    assert!(world.other_writes(PLAIN, Knob::CpuWeight, "55"));
+    look(&mut world);
+    assert_eq!(
+        world.hold(PLAIN, Knob::CpuWeight, weight(5)),
+        Some(Written::Done)
+    );
+    world.release(PLAIN, Knob::CpuWeight).unwrap();
+    assert_eq!(world.text(PLAIN, Knob::CpuWeight).as_deref(), Some("55"));
+}

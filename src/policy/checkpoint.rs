@@ -1,0 +1,144 @@
+//! A brain whole, as text: so that a recording can begin anywhere in a governor's life.
+//!
+//! What is not in it: the policy and the tree, which a trace has beside it, and what each step makes
+//! anew. A checkpoint is of one version: what another one wrote is refused, never half understood.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::brain::Brain;
+use super::chronicle::Chronicle;
+use super::entitle::Shares;
+use super::intervention::Intervention;
+use super::track::Track;
+use super::window::Windows;
+use crate::model::{
+    Bytes, GroupId, HostSample, Pace, Policy, Span, Step, Time, Topology, WhyNobody,
+};
+
+/// What a brain remembers from one step to the next.
+#[derive(Serialize)]
+struct Kept<'b> {
+    tracks: &'b [Track],
+    held: &'b [Intervention],
+    host: HostSample,
+    idle: &'b Windows<Span>,
+    available: &'b Windows<Bytes>,
+    calm_since: [Option<Time>; 2],
+    told: [Option<(GroupId, WhyNobody, Time)>; 2],
+    chronicle: &'b Chronicle,
+    now: Time,
+    pace: Pace,
+}
+
+/// The same, read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Found {
+    tracks: Vec<Track>,
+    held: Vec<Intervention>,
+    host: HostSample,
+    idle: Windows<Span>,
+    available: Windows<Bytes>,
+    calm_since: [Option<Time>; 2],
+    told: [Option<(GroupId, WhyNobody, Time)>; 2],
+    chronicle: Chronicle,
+    now: Time,
+    pace: Pace,
+}
+
+/// Why a checkpoint is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// It is damaged, or of another version of the governor.
+    #[error("the checkpoint is not of this version of the governor: {0}")]
+    Text(#[from] serde_json::Error),
+    /// It knows a container that the tree has not.
+    #[error("the checkpoint does not fit the tree: it knows group {0}, which is not watched there")]
+    Tree(u64),
+}
+
+impl Brain {
+    /// Everything that this brain remembers, as text, but for its policy and its tree.
+    ///
+    /// # Errors
+    /// If it cannot be told as text; nothing of a brain is so.
+    pub fn checkpoint(&self) -> Result<String, CheckpointError> {
+        // All parts are named, so that a new one is not forgotten here.
+        let Brain {
+            policy: _,
+            tree: _,
+            tracks,
+            index: _,
+            held,
+            host,
+            idle,
+            available,
+            shares: _,
+            claims: _,
+            entitlements: _,
+            calm_since,
+            told,
+            alarms: _,
+            chronicle,
+            now,
+            step,
+        } = self;
+        Ok(serde_json::to_string(&Kept {
+            tracks,
+            held,
+            host: *host,
+            idle,
+            available,
+            calm_since: *calm_since,
+            told: *told,
+            chronicle,
+            now: *now,
+            pace: step.pace,
+        })?)
+    }
+
+    /// The brain that made this [checkpoint](Brain::checkpoint): given the same policy and tree, and
+    /// from then on the same input, it decides the same.
+    ///
+    /// # Errors
+    /// If the text is no checkpoint of this version, or is about containers that are not in the tree.
+    pub fn resume(text: &str, policy: Policy, tree: &Topology) -> Result<Brain, CheckpointError> {
+        let found: Found = serde_json::from_str(text)?;
+        let mut tracks = found.tracks;
+        let places: HashMap<GroupId, usize> = tree
+            .watched()
+            .map(|(place, group)| (group.id, place))
+            .collect();
+        let mut index = HashMap::with_capacity(tracks.len());
+        for (at, track) in tracks.iter_mut().enumerate() {
+            // The text is not believed where an index is meant.
+            let place = places.get(&track.id);
+            track.group = *place.ok_or(CheckpointError::Tree(track.id.0))?;
+            index.insert(track.id, at);
+        }
+        Ok(Brain {
+            policy,
+            tree: tree.clone(),
+            tracks,
+            index,
+            held: found.held,
+            host: found.host,
+            idle: found.idle,
+            available: found.available,
+            shares: Shares::default(),
+            claims: Vec::new(),
+            entitlements: Vec::new(),
+            calm_since: found.calm_since,
+            told: found.told,
+            alarms: Vec::new(),
+            chronicle: found.chronicle,
+            now: found.now,
+            step: Step {
+                pace: found.pace,
+                ..Step::default()
+            },
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! Stories of alarms: whose harm counts, and that one that leads to nobody hides no other.
+
+use super::stories::World;
+use crate::model::{EventKind, Group, Knob, Pace, Policy, WhyNobody};
+use crate::policy::track::tests::{container, pod_container};
+
+/// Lets it go on for so long while this one stalls a lot, whatever runs beside it.
+fn moaning(world: &mut World, path: &str, ticks: usize) {
+    for _ in 0..ticks {
+        world.life(path).stall += 0.012;
+        world.tick();
+    }
+}
+
+/// A victim, a hog, and one of the hog's pod that has needs of its own.
+fn with_a_moaner() -> World {
+    let groups: [Group; 3] = [
+        container("/victim", 100),
+        pod_container("/pods/p/hog", "p"),
+        pod_container("/pods/p/moaner", "p"),
+    ];
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/victim").wants = 0.3;
+    world.life("/pods/p/moaner").wants = 0.1;
+    world.run(10.0);
+    world.life("/pods/p/moaner").wants = 0.05;
+    world
+}
+
+#[test]
+fn a_stall_counts_once_however_often_its_file_cannot_be_read_again() {
+    let mut world = World::pair(0.8, Policy::default());
+    world.run(10.0);
+    world.life("/victim").wants = 0.3;
+    world.run(0.3);
+    world.life("/victim").stall += 0.006;
+    world.tick();
+    let victim = world.id("/victim");
+    world.unreadable.push(victim);
+    world.run(1.0);
+    assert!(!world.has_told(|kind| *kind == EventKind::Alarm));
+}
+
+#[test]
+fn one_whose_stall_cannot_be_read_any_more_is_no_victim_for_ever() {
+    let mut world = World::pair(0.8, Policy::default());
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(2.0);
+    let victim = world.id("/victim");
+    world.unreadable.push(victim);
+    world.life("/hog").wants = 0.0;
+    world.run(40.0);
+    assert!(world.knobs.is_empty(), "{:?}", world.told);
+}
+
+#[test]
+fn an_alarm_that_leads_to_nobody_hides_no_other() {
+    let mut world = with_a_moaner();
+    moaning(&mut world, "/pods/p/moaner", 50);
+    assert!(world.has_told(|kind| *kind == EventKind::Nobody(WhyNobody::NoExcess)));
+    world.life("/pods/p/hog").wants = 8.0;
+    moaning(&mut world, "/pods/p/moaner", 50);
+    assert!(world.wrote("/pods", Knob::CpuWeight), "{:?}", world.told);
+}
+
+#[test]
+fn one_that_is_never_calm_does_not_keep_a_limit_that_is_not_for_it() {
+    let groups = [
+        container("/victim", 100),
+        container("/hog", 100),
+        container("/moaner", 100),
+    ];
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/victim").wants = 0.3;
+    world.life("/moaner").wants = 0.1;
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(2.0);
+    assert_eq!(world.brain.held().count(), 1, "{:?}", world.told);
+    world.life("/hog").wants = 0.0;
+    world.life("/moaner").wants = 0.05;
+    moaning(&mut world, "/moaner", 1_000);
+    assert!(world.knobs.is_empty(), "{:?}", world.told);
+    assert_eq!(world.brain.held().count(), 0, "and is not held again");
+}
+
+#[test]
+fn an_old_alarm_that_nothing_answers_does_not_slow_the_answer_to_a_new_one() {
+    let mut world = with_a_moaner();
+    moaning(&mut world, "/pods/p/moaner", 250);
+    assert_eq!(world.pace, Pace::Quiet);
+    world.life("/victim").wants = 0.1;
+    let mut alert = false;
+    for _ in 0..10 {
+        world.life("/victim").stall += 0.012;
+        moaning(&mut world, "/pods/p/moaner", 1);
+        alert |= world.pace == Pace::Alert;
+    }
+    assert!(alert);
+}

@@ -1,0 +1,212 @@
+//! Stories of fairness: who is no aggressor though it is large, who is a victim though it is large, and
+//! for whom a limit stands, is handed on, or goes back.
+
+use super::stories::World;
+use crate::model::{Bytes, EventKind, Group, Knob, Policy, Role, Verdict};
+use crate::policy::track::tests::container;
+
+/// Lets it go on for so long while this one stalls a lot, whatever runs beside it.
+fn moaning(world: &mut World, path: &str, seconds: f64) {
+    for _ in 0..(seconds * 50.0) as usize {
+        world.life(path).stall += 0.012;
+        world.tick();
+    }
+}
+
+fn three() -> [Group; 3] {
+    [
+        container("/hog", 100),
+        container("/second", 100),
+        container("/victim", 100),
+    ]
+}
+
+/// A victim and a second one harmed by a hog that is held.
+fn two_harmed() -> World {
+    let mut world = World::new(&three(), Policy::default());
+    world.life("/victim").wants = 0.5;
+    world.life("/second").wants = 0.05;
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(2.0);
+    let held: Vec<_> = world.brain.held().map(|held| held.victim).collect();
+    assert_eq!(held, [world.id("/victim")], "{:?}", world.told);
+    world
+}
+
+#[test]
+fn a_database_that_was_there_first_and_gains_a_page_is_no_aggressor() {
+    let groups: Vec<Group> = ["/database", "/a", "/b", "/c"]
+        .into_iter()
+        .map(|path| container(path, 100))
+        .collect();
+    let mut world = World::new(&groups, Policy::default());
+    // MemAvailable stands below the reserve by design.
+    world.life("/database").has = 1_950e6;
+    world.life("/database").grows = 4_096.0;
+    world.life("/a").has = 50e6;
+    world.run(30.0);
+    assert!(world.writes.is_empty(), "{:?}", world.told);
+}
+
+#[test]
+fn a_large_one_that_is_a_page_over_its_level_is_a_victim_all_the_same() {
+    let mut world = World::pair(0.0, Policy::default());
+    world.life("/victim").has = 1_200e6;
+    world.run(15.0);
+    world.life("/victim").has += 8_192.0;
+    world.life("/hog").grows = 200e6;
+    let mut harmed = false;
+    for _ in 0..400 {
+        world.tick();
+        harmed |= world.role("/victim") == Role::Victim;
+    }
+    assert!(harmed, "{:?}", world.told);
+    assert!(world.wrote("/hog", Knob::MemoryHigh), "{:?}", world.told);
+    assert!(!world.wrote("/victim", Knob::MemoryHigh));
+}
+
+#[test]
+fn a_victim_that_vanishes_hands_its_limit_on_to_another_one_of_the_same_aggressor() {
+    let mut world = two_harmed();
+    let (hog, second) = (world.id("/hog"), world.id("/second"));
+    moaning(&mut world, "/second", 0.3);
+    world.adopt(&[container("/hog", 100), container("/second", 100)]);
+    world.tick();
+    let held: Vec<_> = world.brain.held().map(|held| held.victim).collect();
+    assert_eq!(held, [second], "{:?}", world.told);
+    assert!(world.knobs.contains_key(&(hog, Knob::CpuWeight)));
+}
+
+#[test]
+fn a_memory_limit_whose_victim_vanishes_goes_back_in_steps_and_only_where_there_is_room() {
+    let mut world = World::new(
+        &[container("/hog", 100), container("/victim", 100)],
+        Policy::default(),
+    );
+    world.life("/victim").has = 300e6;
+    world.run(15.0);
+    world.life("/hog").grows = 300e6;
+    world.run(20.0);
+    let high = (world.id("/hog"), Knob::MemoryHigh);
+    assert!(world.knobs.contains_key(&high), "{:?}", world.told);
+    world.life("/hog").memory_stall += 1.0;
+    world.adopt(&[container("/hog", 100)]);
+    world.run(2.0);
+    assert!(
+        world.knobs.contains_key(&high),
+        "all of it went back at once: {:?}",
+        world.told
+    );
+    world.life("/hog").grows = 0.0;
+    world.life("/hog").has = 0.0;
+    world.run(60.0);
+    assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+}
+
+#[test]
+fn one_that_rests_is_given_back_and_never_capped_though_its_victim_is_never_calm() {
+    let mut world = World::pair(0.8, Policy::default());
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(3.0);
+    assert_eq!(world.brain.held().count(), 1, "{:?}", world.told);
+    world.life("/hog").wants = 0.0;
+    world.life("/victim").wants = 0.3;
+    moaning(&mut world, "/victim", 15.0);
+    assert!(world.knobs.is_empty(), "{:?}", world.told);
+    assert!(!world.wrote("/hog", Knob::CpuMax), "{:?}", world.told);
+}
+
+#[test]
+fn who_is_held_in_vain_is_left_alone_for_longer_each_time() {
+    let mut world = World::pair(0.3, Policy::default());
+    world.run(10.0);
+    // It takes more than it may, but the victim's stall is not by its doing.
+    world.life("/hog").wants = 0.75;
+    moaning(&mut world, "/victim", 60.0);
+    let vain = |kind: &&EventKind| matches!(kind, EventKind::Proved(Verdict::Exonerated));
+    let times = world.told.iter().filter(vain).count();
+    assert!((1..=6).contains(&times), "{times}: {:?}", world.told);
+}
+
+#[test]
+fn a_floor_that_is_raised_holds_for_what_is_held_already() {
+    let mut world = World::pair(0.0, Policy::default());
+    world.life("/victim").has = 300e6;
+    world.run(15.0);
+    world.life("/hog").grows = 300e6;
+    world.run(12.0);
+    let high = (world.id("/hog"), Knob::MemoryHigh);
+    assert!(world.knobs.contains_key(&high), "{:?}", world.told);
+    let mut policy = Policy::default();
+    policy.memory.floor = Bytes::from_mib(2_000);
+    world.brain.set_policy(policy);
+    world.tick();
+    assert!(!world.knobs.contains_key(&high), "{:?}", world.knobs);
+}
+
+#[test]
+fn harm_by_another_does_not_hold_one_that_is_on_its_way_back_again() {
+    let mut world = World::new(&three(), Policy::default());
+    world.life("/victim").wants = 0.3;
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(3.0);
+    // It goes back to honest work below its share.
+    world.life("/hog").wants = 0.25;
+    let hog = (world.id("/hog"), Knob::CpuWeight);
+    let loosened = |world: &World| {
+        let kinds = world.told.iter();
+        kinds
+            .filter(|kind| matches!(kind, EventKind::Loosened { .. }))
+            .count()
+    };
+    for _ in 0..1_000 {
+        if loosened(&world) > 0 {
+            break;
+        }
+        world.tick();
+    }
+    assert!(loosened(&world) > 0, "{:?}", world.told);
+    let tightened = |world: &World| {
+        let writes = world.writes.iter();
+        writes.filter(|(group, _, _)| *group == hog.0).count()
+    };
+    world.run(0.6);
+    let before = tightened(&world);
+    world.life("/second").wants = 8.0;
+    world.run(5.0);
+    assert!(world.wrote("/second", Knob::CpuWeight), "{:?}", world.told);
+    world.life("/second").wants = 0.0;
+    world.run(1.0);
+    let after = tightened(&world);
+    assert!(after <= before + 4, "{before} {after} {:?}", world.writes);
+}
+
+#[test]
+fn a_memory_limit_is_not_given_back_while_there_is_no_room_for_what_would_be_taken() {
+    let mut world = World::pair(0.0, Policy::default());
+    world.life("/victim").has = 300e6;
+    world.run(15.0);
+    world.life("/hog").grows = 300e6;
+    world.run(20.0);
+    assert!(world.wrote("/hog", Knob::MemoryHigh), "{:?}", world.told);
+    let held = world.writes.len();
+    world.run(120.0);
+    assert_eq!(world.writes.len(), held, "neither given back nor tightened");
+    assert_eq!(world.knobs.len(), 1);
+}
+
+#[test]
+fn a_steady_database_is_no_aggressor_and_page_cache_with_free_memory_is_no_harm() {
+    let mut world = World::pair(0.0, Policy::default());
+    world.life("/hog").has = 1_500e6;
+    world.life("/victim").has = 100e6;
+    world.run(15.0);
+    for _ in 0..500 {
+        world.life("/victim").memory_stall += 0.01;
+        world.tick();
+    }
+    assert!(world.writes.is_empty());
+}

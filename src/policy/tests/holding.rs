@@ -1,0 +1,410 @@
+//! Stories of what is held: that it stands as long as it should, that nobody else is held along, and
+//! that everything is given back.
+
+use super::stories::World;
+use crate::model::{
+    Absent, EventKind, Group, Knob, Outcome, Policy, Resource, Role, Weight, Written,
+};
+use crate::policy::track::tests::{container, pod_container};
+
+/// A pair under attack, until the hog is held.
+fn attacked(policy: Policy) -> World {
+    let mut world = World::pair(0.8, policy);
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(2.0);
+    assert_eq!(world.brain.held().count(), 1, "{:?}", world.told);
+    world
+}
+
+/// A light victim whose slice has another container, so that it cannot be lifted: for it the hog goes down
+/// to the idle rung.
+fn for_the_idle_rung() -> World {
+    let mut policy = Policy::default();
+    policy.cpu.idle = true;
+    let groups = [
+        container("/v/victim", 100),
+        container("/v/other", 100),
+        container("/hog", 100),
+    ];
+    let mut world = World::new(&groups, policy);
+    world.life("/v/victim").wants = 0.1;
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    for _ in 0..400 {
+        if world.wrote("/hog", Knob::CpuIdle) {
+            return world;
+        }
+        world.tick();
+    }
+    panic!("no idle: {:?}", world.told);
+}
+
+#[test]
+fn a_knob_of_a_lower_rung_stands_as_long_as_the_rung_above_it() {
+    let mut cap = Policy::default();
+    cap.cpu.weight_floor = Weight::new(50).unwrap();
+    let mut capped = World::pair(0.9, cap);
+    capped.run(10.0);
+    capped.life("/hog").wants = 8.0;
+    capped.run(8.0);
+    let idle = (for_the_idle_rung(), Knob::CpuIdle);
+    for (mut world, above) in [idle, (capped, Knob::CpuMax)] {
+        let hog = world.id("/hog");
+        assert!(world.wrote("/hog", above), "{:?}", world.told);
+        for _ in 0..20 {
+            if world.knobs.contains_key(&(hog, above)) {
+                assert!(
+                    world.knobs.contains_key(&(hog, Knob::CpuWeight)),
+                    "{above:?} stands and the weight under it does not: {:?} {:?}",
+                    world.knobs,
+                    world.told
+                );
+            }
+            world.run(4.0);
+        }
+        world.life("/hog").wants = 0.0;
+        world.run(60.0);
+        assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+    }
+}
+
+/// One of Docker's, and two of Podman's in a slice: the first of those begins to take all.
+fn one_of_two_attacks() -> World {
+    let groups = [
+        container("/docker/victim", 100),
+        container("/podman/hog", 100),
+        container("/podman/other", 100),
+    ];
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/docker/victim").wants = 0.6;
+    world.run(10.0);
+    world.life("/podman/hog").wants = 8.0;
+    world.run(5.0);
+    world
+}
+
+#[test]
+fn one_of_two_in_a_slice_is_held_by_the_weights_of_both() {
+    let mut world = one_of_two_attacks();
+    let weight = |world: &World, path: &str| {
+        let key = (world.id(path), Knob::CpuWeight);
+        world.knobs.get(&key).map(ToString::to_string)
+    };
+    assert_eq!(weight(&world, "/podman/hog").as_deref(), Some("1"));
+    assert!(weight(&world, "/podman").is_some(), "{:?}", world.told);
+    let capped = |path| world.wrote(path, Knob::CpuMax);
+    assert!(!capped("/podman/hog") && !capped("/podman"));
+    world.life("/podman/hog").wants = 0.0;
+    world.run(30.0);
+    assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+}
+
+#[test]
+fn two_of_one_pod_in_a_shared_slice_have_one_hold_of_their_pods_weight() {
+    let groups = [
+        container("/docker/victim", 100),
+        pod_container("/pods/a/one", "a"),
+        pod_container("/pods/a/two", "a"),
+        pod_container("/pods/b/other", "b"),
+    ];
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/docker/victim").wants = 0.3;
+    world.run(10.0);
+    let id = |path: &str| world.id(path);
+    let (one, two) = (id("/pods/a/one"), id("/pods/a/two"));
+    let (beside, victim) = (id("/pods/b/other"), id("/docker/victim"));
+    // The pod's weight is the lever of the first, and would be the inner weight of the second.
+    assert!(world.brain.begin(Resource::Cpu, one, beside));
+    assert!(world.brain.begin(Resource::Cpu, two, victim));
+    assert_eq!(world.brain.held().count(), 1);
+    world.run(60.0);
+    assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+}
+
+#[test]
+fn who_wakes_in_a_held_slice_gets_what_it_may_take() {
+    let mut world = one_of_two_attacks();
+    world.life("/podman/other").wants = 0.2;
+    world.run(3.0);
+    let before = world.last.0.containers.clone();
+    world.run(2.0);
+    let id = world.id("/podman/other");
+    let used = |containers: &[crate::model::ContainerSample]| {
+        let other = containers.iter().find(|one| one.id == id).unwrap();
+        other.cpu.unwrap().usage.as_secs_f64()
+    };
+    let got = (used(&world.last.0.containers) - used(&before)) / 2.0;
+    assert!(got > 0.19, "{got} {:?} {:?}", world.knobs, world.told);
+    let slice = world.id("/podman");
+    assert!(world.knobs.contains_key(&(slice, Knob::CpuWeight)));
+    // It wants all that it may take: the slice is not held any more, or hardly.
+    world.life("/podman/other").wants = 8.0;
+    world.run(1.0);
+    let before = world.last.0.containers.clone();
+    world.run(2.0);
+    let got = (used(&world.last.0.containers) - used(&before)) / 2.0;
+    assert!(got > 0.35, "{got} {:?} {:?}", world.knobs, world.told);
+}
+
+#[test]
+fn a_victim_is_lifted_beside_the_idle_rung_until_somebody_suffers_by_it() {
+    let mut policy = Policy::default();
+    policy.cpu.idle = true;
+    let groups = [
+        container("/victim", 100),
+        container("/hog", 100),
+        container("/other", 100),
+    ];
+    let mut world = World::new(&groups, policy);
+    world.life("/victim").wants = 0.1;
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(4.0);
+    let lifted = (world.id("/victim"), Knob::CpuWeight);
+    assert_eq!(
+        world.knobs.get(&lifted).map(ToString::to_string).as_deref(),
+        Some("400"),
+        "{:?}",
+        world.told
+    );
+    // The lifted one goes mad itself.
+    world.life("/victim").wants = 8.0;
+    world.life("/other").wants = 0.4;
+    world.run(3.0);
+    assert_ne!(
+        world.knobs.get(&lifted).map(ToString::to_string).as_deref(),
+        Some("400"),
+        "{:?}",
+        world.told
+    );
+    world.life("/victim").wants = 0.0;
+    world.life("/hog").wants = 0.0;
+    world.run(30.0);
+    assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+}
+
+/// A light victim that is lifted, beside one that rests.
+fn lifted() -> World {
+    let mut policy = Policy::default();
+    policy.cpu.idle = true;
+    let groups = [container("/victim", 100), container("/hog", 100)];
+    let mut world = World::new(&groups, policy);
+    world.life("/victim").wants = 0.1;
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(2.0);
+    assert!(is_lifted(&world), "{:?}", world.told);
+    world
+}
+
+fn is_lifted(world: &World) -> bool {
+    let lifted = world.knobs.get(&(world.id("/victim"), Knob::CpuWeight));
+    lifted.is_some_and(|weight| weight.to_string() == "400")
+}
+
+#[test]
+fn a_lift_that_is_not_to_be_had_ends_alone_and_what_is_held_stays() {
+    for written in [Written::Drifted, Written::Failed(Absent::ReadOnly)] {
+        let mut world = lifted();
+        let group = world.id("/victim");
+        world.outcomes.push(Outcome {
+            group,
+            knob: Knob::CpuWeight,
+            written,
+        });
+        world.run(2.0);
+        assert!(!is_lifted(&world), "{written:?}: {:?}", world.knobs);
+        assert_eq!(world.brain.held().count(), 1, "{written:?}");
+        assert!(world.has_told(|kind| matches!(
+            kind,
+            EventKind::Drift { .. } | EventKind::CannotAct { .. }
+        )));
+    }
+}
+
+#[test]
+fn a_lift_ends_with_the_policy_that_allows_it_and_where_its_group_gets_another_container() {
+    let mut world = lifted();
+    let mut policy = Policy::default();
+    policy.cpu.weight_floor = Weight::MIN;
+    world.brain.set_policy(policy);
+    world.run(0.1);
+    assert!(!is_lifted(&world), "{:?}", world.knobs);
+
+    let mut world = lifted();
+    let hog = world.id("/hog");
+    world.adopt(&[
+        container("/victim", 100),
+        container("/hog", 100),
+        container("/victim/inner", 100),
+    ]);
+    world.run(0.1);
+    assert!(!is_lifted(&world), "{:?}", world.knobs);
+    assert!(world.knobs.contains_key(&(hog, Knob::CpuWeight)));
+}
+
+#[test]
+fn somebody_elses_value_in_a_knob_of_a_lower_rung_ends_all_of_it() {
+    let mut world = for_the_idle_rung();
+    world.tick();
+    let group = world.id("/hog");
+    world.knobs.remove(&(group, Knob::CpuWeight));
+    world.outcomes.push(Outcome {
+        group,
+        knob: Knob::CpuWeight,
+        written: Written::Drifted,
+    });
+    world.tick();
+    assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+    assert_eq!(world.brain.held().count(), 0);
+}
+
+#[test]
+fn a_container_that_the_policy_protects_from_now_on_is_given_back_at_once() {
+    let mut world = attacked(Policy::default());
+    let mut hog = container("/hog", 100);
+    hog.protected = true;
+    world.adopt(&[container("/victim", 100), hog]);
+    world.tick();
+    assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+    world.writes.clear();
+    world.run(5.0);
+    assert!(world.writes.is_empty(), "and is not held again");
+}
+
+#[test]
+fn one_that_is_protected_between_the_harm_and_the_alarm_is_not_held() {
+    let mut world = World::pair(0.8, Policy::default());
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.tick();
+    let mut hog = container("/hog", 100);
+    hog.protected = true;
+    world.adopt(&[container("/victim", 100), hog]);
+    world.run(5.0);
+    assert!(world.writes.is_empty(), "{:?}", world.writes);
+}
+
+#[test]
+fn what_the_policy_no_longer_allows_is_given_back() {
+    let mut world = attacked(Policy::default());
+    let mut policy = Policy::default();
+    policy.cpu.enforce = false;
+    world.brain.set_policy(policy);
+    world.tick();
+    assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+}
+
+#[test]
+fn a_slice_that_got_another_container_is_no_lever_any_more() {
+    let groups = [
+        container("/machine.slice/libpod-hog", 100),
+        container("/system.slice/victim", 100),
+    ];
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/system.slice/victim").wants = 0.8;
+    world.run(10.0);
+    world.life("/machine.slice/libpod-hog").wants = 8.0;
+    // The simulation knows only weights of those that run; what matters is where they are written.
+    world.run(0.3);
+    assert!(
+        world.wrote("/machine.slice", Knob::CpuWeight),
+        "{:?}",
+        world.told
+    );
+    let [hog, victim] = groups;
+    world.adopt(&[hog, victim, container("/machine.slice/libpod-new", 100)]);
+    world.tick();
+    let slice = world.id("/machine.slice");
+    assert!(
+        !world.knobs.contains_key(&(slice, Knob::CpuWeight)),
+        "the newcomer is held along: {:?}",
+        world.knobs
+    );
+}
+
+#[test]
+fn a_pod_with_a_protected_container_is_not_moved_as_a_whole() {
+    let protected = |mut group: Group| {
+        group.protected = true;
+        group
+    };
+    let groups = [
+        pod_container("/pods/a/hog", "a"),
+        protected(pod_container("/pods/a/kept", "a")),
+        pod_container("/pods/b/victim", "b"),
+    ];
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/pods/b/victim").wants = 0.8;
+    world.run(10.0);
+    world.life("/pods/a/hog").wants = 8.0;
+    world.run(2.0);
+    assert!(
+        !world.wrote("/pods/a", Knob::CpuWeight),
+        "{:?}",
+        world.writes
+    );
+    assert!(
+        world.wrote("/pods/a/hog", Knob::CpuMax),
+        "{:?}",
+        world.writes
+    );
+}
+
+#[test]
+fn one_that_is_moved_along_with_its_pod_waits_by_our_hand_and_blames_nobody() {
+    let groups = [
+        pod_container("/pods/a/hog", "a"),
+        pod_container("/pods/a/kept", "a"),
+        pod_container("/pods/b/victim", "b"),
+    ];
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/pods/b/victim").wants = 0.3;
+    world.life("/pods/a/kept").wants = 0.1;
+    world.run(10.0);
+    world.life("/pods/a/hog").wants = 8.0;
+    world.run(0.3);
+    assert!(world.wrote("/pods/a", Knob::CpuWeight), "{:?}", world.told);
+    world.life("/pods/a/kept").wants = 0.05;
+    for _ in 0..8 {
+        world.life("/pods/a/kept").stall += 0.012;
+        world.tick();
+    }
+    assert_ne!(world.role("/pods/a/kept"), Role::Victim);
+}
+
+#[test]
+fn one_that_merely_went_away_is_no_failure() {
+    let mut world = attacked(Policy::default());
+    let group = world.id("/hog");
+    world.outcomes.push(Outcome {
+        group,
+        knob: Knob::CpuWeight,
+        written: Written::Failed(Absent::Gone),
+    });
+    world.tick();
+    assert_eq!(world.brain.held().count(), 0);
+    assert!(!world.has_told(|kind| matches!(kind, EventKind::CannotAct { .. })));
+}
+
+#[test]
+fn what_a_container_needs_is_known_though_somebody_else_stalls_all_the_time() {
+    let groups = [
+        container("/victim", 100),
+        container("/hog", 100),
+        container("/restless", 100),
+    ];
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/victim").wants = 0.8;
+    for _ in 0..600 {
+        world.life("/restless").stall += 0.002;
+        world.tick();
+    }
+    assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+    world.writes.clear();
+    world.life("/hog").wants = 8.0;
+    world.run(10.0);
+    assert!(world.wrote("/hog", Knob::CpuWeight), "{:?}", world.told);
+    assert!(!world.wrote("/victim", Knob::CpuWeight), "{:?}", world.told);
+}
