@@ -1,7 +1,7 @@
 # `make help` tells what there is. Every target does its own set-up; those with kernels want root once.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build check test demo coverage fuzz campaign lab clean
+.PHONY: help build check test stories traces mutants demo coverage fuzz campaign lab clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -16,9 +16,19 @@ check: ## format, lints, documentation, dependencies: what CI checks
 	RUSTDOCFLAGS="-D warnings" .ci/part documentation cargo doc --no-deps --locked
 	.ci/part dependencies .ci/deny --log-level error check bans licenses sources
 
-test: ## all tests: here, and on real kernels 6.1 and 6.12 in the lab (short campaigns)
+test: ## all tests: here, and on real kernels 6.1 and 6.12 in the lab, with docker and podman (short campaigns)
 	.ci/part tests cargo test --locked
 	.ci/part kernels tests/kernel/run --short
+	.ci/part full-system tests/kernel/campaign --short
+
+stories: ## tells the stories of tests/traces anew: look at `git diff tests/traces` before you believe them
+	STORIES=tell cargo test --locked --test stories
+
+traces: ## records tests/traces anew in the lab, on both kernels, and tells their stories
+	tests/traces/record
+
+mutants: ## breaks the policy room in one place at a time: do the stories notice? Goes to tests/mutants/RESULTS.md
+	tests/mutants/run
 
 demo: ## the story: a hog starves a redis, and the governor ends it (under four minutes)
 	tests/demo/run

@@ -3,9 +3,9 @@
 //! Each arm is one attack: at least 10 s of quiet, then 10 s of hog. Requests that were due from
 //! 1 s (light victim: 2 s) after the attack's start to its end are judged. In the governed arms the
 //! attack's phase against the victim's rhythm differs from run to run, and the worst run counts.
-//! What a hand would get that moves the lever at the attack's very start is measured once.
-//! Before each, the same attack without control in the same boot: an arm that cannot show
-//! the harm proves nothing by showing none.
+//! Before each, in the same boot, the same attack without control, because an arm that cannot show
+//! the harm proves nothing by showing none; and the same attack with the lever moved by hand at its
+//! very start, which is the most that can be asked of that lever.
 
 use crate::load::{Load, Window, now_us, sleep_until};
 use crate::rig::{Group, Rig};
@@ -41,6 +41,8 @@ struct Promise {
     p50: f64,
     /// Likewise, on 6.1 and on later kernels; `None`: no promise.
     p99: (Option<f64>, Option<f64>),
+    /// At most this part of the requests takes more than [`LATE`] times what it takes alone.
+    late: f64,
     /// The knob and value that a hand would choose for the hog.
     by_hand: (&'static str, &'static str),
     /// An attack whose p99 without control is so many times what it is alone has done harm.
@@ -55,6 +57,7 @@ const HEAVY: Promise = Promise {
     first_write_ms: (250, 150),
     p50: 1.2,
     p99: (Some(1.2), Some(1.2)),
+    late: 0.01,
     by_hand: ("cpu.weight", "10"),
     harm: 10.0,
 };
@@ -67,6 +70,9 @@ const LIGHT: Promise = Promise {
     first_write_ms: (1_000, 1_000),
     p50: 1.1,
     p99: (None, None),
+    // Without control it is half of them: they meet a tick, the others fall between two. In ten runs
+    // it was 15 % on 6.12 (by hand 12.5 %), and 31 % in one of them.
+    late: 0.4,
     by_hand: ("cpu.weight", "10"),
     harm: 1.5,
 };
@@ -74,15 +80,18 @@ const LIGHT: Promise = Promise {
 const LIGHT_IDLE: Promise = Promise {
     name: "light, idle",
     policy: "[cpu]\nidle = true\n",
+    // Not the best on 6.1, where a woken kernel thread (kcompactd looks around twice a second, workers sum
+    // up PSI) that takes the CPU when the victim has had 3 ms of it hands it to the idle group for the rest of
+    // a tick: CFS picks the least vruntime, idle or not. That makes up to six of 160 requests late by this
+    // hand. The governor raises the victim's own weight besides.
     by_hand: ("cpu.idle", "1"),
-    // OPEN: 1.2 is what is wanted on both. On 6.1 the governed p99 was 1.78 to 1.94, no better than
-    // without us, in every build tried; it is printed and not judged, because a bound fitted to that
-    // would promise nothing. On 6.12 it was 1.04 to 1.31 between builds; 1.35 is no promise either,
-    // and only keeps it from getting worse unseen.
-    p99: (None, Some(1.35)),
+    p99: (Some(1.2), Some(1.2)),
+    late: 0.01,
     ..LIGHT
 };
 
+/// A request that takes so many times what the median takes alone is late.
+const LATE: f64 = 1.2;
 /// From the first request to the attack.
 const QUIET_US: u64 = 11_000_000;
 const ATTACK_US: u64 = 10_000_000;
@@ -99,14 +108,13 @@ fn campaign(promise: &Promise) {
         "arm",
         "p50 / p99 ms",
         "× alone",
+        "late",
         "answered in the window",
         "first write",
         "hog has of the rest",
         "governor's CPU",
     ]);
     alone.print(promise, "alone", &alone);
-    let by_hand = attack(promise, Attack::FIRST, Control::ByHand);
-    by_hand.print(promise, "by hand", &alone);
     let mut harmed = 0;
     let mut broken = Vec::new();
     for run in 0..runs {
@@ -116,6 +124,8 @@ fn campaign(promise: &Promise) {
             phase_us: run * 50_000 / of + 1_237,
             tick_phase_us: run * TICK_US / 2 / of,
         };
+        let by_hand = attack(promise, phase, Control::ByHand);
+        by_hand.print(promise, &format!("by hand {}", run + 1), &alone);
         let ungoverned = attack(promise, phase, Control::None);
         ungoverned.print(promise, &format!("no control {}", run + 1), &alone);
         let harm = ungoverned.p99() >= promise.harm * alone.p99();
@@ -148,11 +158,6 @@ enum Attack {
 const TICK_US: u64 = 4_000;
 
 impl Attack {
-    const FIRST: Attack = Attack::At {
-        phase_us: 0,
-        tick_phase_us: 0,
-    };
-
     const fn tick_phase_us(self) -> u64 {
         match self {
             Attack::None => 0,
@@ -263,6 +268,11 @@ impl Outcome {
         self.victim.percentile(0.99).ms()
     }
 
+    /// The part of the requests that were late.
+    fn late(&self, alone: &Outcome) -> f64 {
+        self.victim.over(LATE * alone.p50())
+    }
+
     fn print(&self, promise: &Promise, arm: &str, alone: &Outcome) {
         table::row(&[
             promise.name.to_owned(),
@@ -273,6 +283,7 @@ impl Outcome {
                 self.p50() / alone.p50(),
                 self.p99() / alone.p99()
             ),
+            format!("{:.1} %", self.late(alone) * 100.0),
             table::answered(&self.victim),
             self.first_write_ms
                 .map_or_else(|| "–".to_owned(), |ms| format!("{ms:.0} ms")),
@@ -299,6 +310,11 @@ impl Outcome {
         let p99 = self.p99() / alone.p99();
         if by_kernel(promise.p99).is_some_and(|most| p99 > most) {
             broken.push(format!("p99 is {p99:.2} × alone"));
+        }
+        let late = self.late(alone);
+        if late > promise.late {
+            let (is, most) = (late * 100.0, promise.late * 100.0);
+            broken.push(format!("{is:.1} % of the requests are late, not {most} %"));
         }
         if self.hog_share < HOG_KEEPS {
             broken.push(format!(

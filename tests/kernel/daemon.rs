@@ -59,7 +59,7 @@ impl Daemon {
             .arg(program("governor"))
             .arg("run")
             .arg("--config")
-            .arg(work.join("governor.toml"))
+            .arg(policy_file(work))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -157,7 +157,13 @@ impl Drop for Daemon {
     }
 }
 
-/// Writes `governor.toml` into `work`, with all of the daemon's files in there too.
+/// In a folder of its own, as in `/etc`: the daemon watches the folder, and its log beside the policy
+/// would look like a change of it.
+fn policy_file(work: &Path) -> PathBuf {
+    work.join("etc/governor.toml")
+}
+
+/// Writes the policy for a daemon in `work`, with all of the daemon's files in there too.
 pub(crate) fn write_policy(work: &Path, containers: &[&str], policy: &str) {
     let directory = work.display();
     let text = format!(
@@ -169,7 +175,8 @@ pub(crate) fn write_policy(work: &Path, containers: &[&str], policy: &str) {
          state = \"{directory}\"\n\
          docker = []\n"
     );
-    let file = work.join("governor.toml");
+    let file = policy_file(work);
+    fs::create_dir_all(work.join("etc")).unwrap();
     fs::write(&file, text).unwrap();
     let check = Command::new(program("governor"))
         .arg("check")
@@ -188,7 +195,7 @@ pub(crate) fn governor(work: &Path, arguments: &[&str]) -> Output {
     Command::new(program("governor"))
         .args(arguments)
         .arg("--config")
-        .arg(work.join("governor.toml"))
+        .arg(policy_file(work))
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|e| panic!("governor {arguments:?}: {e}"))

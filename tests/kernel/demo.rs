@@ -72,8 +72,9 @@ pub(crate) fn run() -> ExitCode {
         )),
         false => say("  The limits were NOT given back."),
     }
+    // The last request of a window may be answered just after it.
     let saved = governed.percentile(0.99) < attacked.percentile(0.99)
-        && governed.answered() >= attacked.answered();
+        && governed.answered() >= attacked.answered() - 0.01;
     say(&format!(
         "  p99 alone {}, attacked {}, governed {}, released {}.",
         p99(&alone),

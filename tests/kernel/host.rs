@@ -103,7 +103,7 @@ fn successor() {
         assert_eq!(known.forest.read_knob(old, Knob::CpuWeight).map(drop), gone);
         assert_eq!(known.forest.write_knob(old, Knob::CpuWeight, b"1"), gone);
         assert_eq!(
-            governor::host::KnobHandle::write(&mut handle, b"4096"),
+            governor::host::KnobHandle::replace(&mut handle, b"max", b"4096"),
             gone
         );
         let new = find(&known.scan(Extent::Changed), "/one").expect("it is told");

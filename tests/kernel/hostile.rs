@@ -43,6 +43,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             "hostile::after_sigkill_the_next_start_gives_everything_back",
             sigkill_and_start,
         ),
+        crate::trial(
+            "hostile::a_reload_to_dry_run_gives_everything_back_and_a_reload_to_enforce_holds_again",
+            modes,
+        ),
     ]
 }
 
@@ -68,6 +72,32 @@ fn no_controllers() {
     work.finish();
     in_bare.finish();
     assert!(governor.terminate().success());
+}
+
+fn modes() {
+    let rig = Rig::new("modes");
+    let victim = rig.group("victim");
+    let hog = rig.group("hog");
+    odd_originals(&hog);
+    let originals = hog.knobs();
+    let governor = rig.governor("");
+    let work = heavy_victim(&victim, 18);
+    let spinners = held_hog(&hog, 12);
+    rig.policy("mode = \"dry-run\"");
+    hog.must_be_given_back(&originals, Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(hog.knobs(), originals, "nothing is written in dry-run");
+    assert!(governor.log().contains("tightened"), "and all is told");
+    rig.policy("mode = \"enforce\"");
+    let end = Instant::now() + Duration::from_secs(3);
+    while hog.knobs() == originals {
+        assert!(Instant::now() < end, "not held again:\n{}", governor.log());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(governor.terminate().success());
+    assert_eq!(hog.knobs(), originals);
+    spinners.finish();
+    work.finish();
 }
 
 fn names() {
@@ -151,13 +181,23 @@ fn remove_when_empty(group: &Group) {
 
 fn second_governor() {
     let rig = Rig::new("second");
-    let _container = rig.group("container");
+    let victim = rig.group("victim");
+    let hog = rig.group("hog");
     let first = rig.governor("");
+    let work = heavy_victim(&victim, 12);
+    let spinners = held_hog(&hog, 6);
     let second = Daemon::spawn(rig.work());
     let ended = second.ended_within(Duration::from_secs(5));
     let ended = ended.expect("a second governor must end by itself");
     assert_eq!(ended.code(), Some(5), "exit code of a second governor");
-    first.status();
+    let held = hog.knobs();
+    // What the second one's unit does then must not undo the first one's work.
+    let left = governor(rig.work(), &["restore", "--left-behind"]);
+    assert_eq!(left.status.code(), Some(5), "{left:?}");
+    assert_eq!(hog.knobs(), held, "{}", first.log());
+    assert!(!first.log().contains("given back"), "{}", first.log());
+    spinners.finish();
+    work.finish();
     assert!(first.terminate().success());
 }
 

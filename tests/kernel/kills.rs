@@ -166,8 +166,9 @@ fn hammered() {
 
 fn attacked() {
     let rig = Rig::new("attacked");
-    // Beside the victim the hog's lever is its weight (and idle, where the policy allows it); the
-    // other hog shares its slice with a bystander, and only a quota reaches it.
+    // Beside the victim the hog's lever is its weight (and idle, where the policy allows it, with the
+    // victim's own weight); the other hog shares its slice with a bystander: the weights of both reach it,
+    // or, where the bystander is protected, only a quota.
     let groups = [
         rig.group("hog"),
         rig.group("other/hog"),
@@ -191,9 +192,14 @@ fn attacked() {
     let mut tally = Tally::default();
     for round in 0..kills() {
         let idle = round % 4 >= 2;
-        let policy = format!("[cpu]\nidle = {idle}\n");
+        let mut policy = format!("[cpu]\nidle = {idle}\n");
+        if round % 8 >= 4 {
+            let path = format!("{}/other/bystander", rig.path());
+            policy.push_str(&format!("[[protect]]\npath = \"{path}\"\n"));
+        }
         let daemon = Daemon::start(rig.work(), &containers, &policy);
-        std::thread::sleep(Duration::from_millis(dice.roll(2_500)));
+        // From before the first look at the tree to well into a hold.
+        std::thread::sleep(Duration::from_millis(dice.roll(5_000)));
         daemon.kill();
         tally.killed(&groups, &originals);
         if round % 2 == 0 {

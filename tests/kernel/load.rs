@@ -136,6 +136,17 @@ impl Record {
     }
 }
 
+impl Record {
+    /// The requests from this moment on that took more than `over_ms`: when they were due after it, and
+    /// how long they took, in milliseconds.
+    pub(crate) fn slow(&self, from_us: u64, over_ms: f64) -> impl Iterator<Item = (u64, f64)> {
+        self.requests
+            .iter()
+            .filter(move |(due, latency)| *due >= from_us && latency.ms() > over_ms)
+            .map(move |(due, latency)| ((due - from_us) / 1_000, latency.ms()))
+    }
+}
+
 /// The requests of one window.
 pub(crate) struct Window {
     latencies: Vec<Latency>,
@@ -148,6 +159,12 @@ impl Window {
         let count = self.latencies.len();
         let rank = (part * count as f64).ceil() as usize;
         self.latencies[rank.clamp(1, count) - 1]
+    }
+
+    /// The part of the requests that took more than this, in milliseconds.
+    pub(crate) fn over(&self, ms: f64) -> f64 {
+        let over = self.latencies.iter().filter(|latency| latency.ms() > ms);
+        over.count() as f64 / self.latencies.len() as f64
     }
 
     /// The requests of both windows.

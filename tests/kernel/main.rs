@@ -1,9 +1,9 @@
 //! The kernel tests: what is true on a real Linux, tried on a real Linux.
 //!
-//! One binary, four roles. As PID 1 it is the `/init` of the lab's light rig ([`init`]); started by
+//! One binary, several roles. As PID 1 it is the `/init` of the lab's light rig ([`init`]); started by
 //! that, or by root on any host with a usable cgroup v2, it is a test runner; with `KERNEL_RIG=full` the runner of the
-//! campaigns on the full system; and `kernel demo` tells the demo's story. `tests/kernel/run`
-//! builds it, boots it on every kernel of the lab and adds up. Nothing is ever skipped here: a test
+//! campaigns on the full system; and `kernel demo` tells the demo's story, `kernel record` plays what `tests/traces`
+//! is made of. `tests/kernel/run` builds it, boots it on every kernel of the lab and adds up. Nothing is ever skipped here: a test
 //! that cannot run fails and says what is missing.
 //!
 //! A test gets a fresh subtree of cgroups ([`rig::Rig`]), starts loads in them ([`load::Load`]) and
@@ -24,6 +24,7 @@ mod container;
 mod cpu;
 mod daemon;
 mod demo;
+mod explain;
 mod full;
 mod host;
 mod hostile;
@@ -31,10 +32,12 @@ mod init;
 mod kills;
 mod load;
 mod pids;
+mod replay;
 mod rig;
 mod scene;
 mod smoke;
 mod table;
+mod traces;
 
 use libtest_mimic::{Arguments, ColorSetting, Trial};
 use std::process::ExitCode;
@@ -48,6 +51,9 @@ fn main() -> ExitCode {
     }
     if std::env::args().nth(1).is_some_and(|word| word == "hammer") {
         return kills::hammer();
+    }
+    if std::env::args().nth(1).is_some_and(|word| word == "record") {
+        return traces::record();
     }
     let mut arguments = Arguments::from_args();
     // Tests own the CPUs while they run: two at once would measure each other.
@@ -68,6 +74,8 @@ fn trials() -> Vec<Trial> {
         host::trials(),
         hostile::trials(),
         pids::trials(),
+        replay::trials(),
+        explain::trials(),
         kills::trials(),
     ]
     .into_iter()

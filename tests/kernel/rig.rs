@@ -1,6 +1,6 @@
 //! A fresh subtree of cgroups for one test, and the kernel's files in it.
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, write_policy};
 use cgroups_rs::fs::cgroup_builder::CgroupBuilder;
 use cgroups_rs::fs::hierarchies::V2;
 use std::fs;
@@ -86,6 +86,11 @@ impl Rig {
     /// text (TOML tables) as given; waits until it answers.
     pub(crate) fn governor(&self, policy: &str) -> Daemon {
         self.governor_over(&[&format!("{}/*", self.path())], policy)
+    }
+
+    /// Replaces the policy of a running governor that [`Rig::governor`] started.
+    pub(crate) fn policy(&self, policy: &str) {
+        write_policy(&self.work, &[&format!("{}/*", self.path())], policy);
     }
 
     /// As [`Rig::governor`], with the globs of what a container is.

@@ -6,7 +6,7 @@ readonly LOGS
 
 logs_begin() {
     mkdir -p "$LOGS"
-    rm -f "$LOGS"/*.log
+    rm -f "$LOGS"/*.log "$LOGS"/*.log.died
 }
 
 # Appends every measured row to a file, if one is named, under a line that says what was measured.
