@@ -438,6 +438,8 @@ pub enum End {
     Released,
     /// It brought no relief.
     Exonerated,
+    /// The held one came to harm itself, by one that takes more.
+    Harmed,
     /// Somebody else wrote the knob.
     Drifted,
     /// The knob could not be written.

@@ -6,7 +6,7 @@ use super::intervention::{Beside, Intervention, Proof};
 use super::ladder::{self, Bounds, FirstCpu, Place};
 use super::lever::{self, Lever};
 use super::lift::Lifting;
-use crate::model::{Absent, Bytes, Event, EventKind, GroupId, Knobs, Resource, Span, WhyNobody};
+use crate::model::{Absent, Bytes, End, Event, EventKind, GroupId, Knobs, Resource, Span, WhyNobody};
 
 /// The same alarm's reasons are told no closer than this.
 const TOLD_APART: Span = Span::from_secs(1);
@@ -146,6 +146,7 @@ impl Brain {
         if is_moved(lever) || inside.is_some_and(is_moved) {
             return true;
         }
+        self.give_back(resource, victim);
         for group in inside.into_iter().chain([lever]) {
             // One that was a victim a moment ago.
             if let Some(lifter) = self.lifter(group) {
@@ -192,6 +193,21 @@ impl Brain {
         self.hold_within(self.held.len() - 1);
         self.write(self.held.len() - 1, place, true);
         true
+    }
+
+    /// Who is held, and now comes to harm by one that takes more, is given everything back: it would
+    /// else pay for the other's doing.
+    fn give_back(&mut self, resource: Resource, victim: GroupId) {
+        let Some(group) = self.track(victim).map(|track| track.group) else {
+            return;
+        };
+        for at in (0..self.held.len()).rev() {
+            let moves = |id| self.tree.lineage(group).any(|up| self.tree.groups[up].id == id);
+            let held = &self.held[at];
+            if held.resource == resource && moves(held.moved()) {
+                self.release(at, End::Harmed);
+            }
+        }
     }
 
     /// The first step on one aggressor; `None` where nothing may be written that moves it and nobody

@@ -152,7 +152,7 @@ impl Brain {
             },
             imminent: resource == Resource::Memory && harm > stalled + NOTHING,
             baseline: strain.calm(&self.policy),
-            tolerance: strain.tolerance(&self.policy),
+            tolerance: self.tolerance(track, resource),
             bucket_s: strain.bucket.level().as_secs_f64(),
             bucket_size_s: size.as_secs_f64(),
             alarmed: strain.bucket.alarmed(),

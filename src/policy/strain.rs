@@ -44,17 +44,22 @@ impl Strain {
         }
     }
 
-    /// Takes one tick's harm.
-    pub(super) fn feed(&mut self, at: Time, over: Span, harm: Harm, policy: &Policy) -> Fed {
+    /// Takes one tick's harm, of which so much is tolerated (time per time).
+    pub(super) fn feed(
+        &mut self,
+        at: Time,
+        over: Span,
+        harm: Harm,
+        tolerance: f64,
+        size: Span,
+    ) -> Fed {
         if self.bucket.level() == Span::ZERO {
             self.began = Some((at - over, self.total));
         }
         self.total = self.total + harm.amount;
         self.harm.push(at, self.total);
         self.last = harm;
-        let tolerance = self.tolerance(policy);
-        self.bucket
-            .feed(harm.amount, over, tolerance, policy.detect.bucket)
+        self.bucket.feed(harm.amount, over, tolerance, size)
     }
 
     /// Forgets the harm that was summed so far: its sufferer is held now.

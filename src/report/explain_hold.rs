@@ -296,6 +296,7 @@ const fn end(end: Option<End>) -> &'static str {
         None => "stands",
         Some(End::Released) => "given back: not needed any more",
         Some(End::Exonerated) => "undone: it brought no relief",
+        Some(End::Harmed) => "given back: it came to harm itself, by one that takes more",
         Some(End::Drifted) => "left: somebody else wrote the knob",
         Some(End::Failed) => "undone: the knob could not be written",
         Some(End::Groundless) => "given back: one is gone, or the policy is another",

@@ -210,3 +210,34 @@ fn a_steady_database_is_no_aggressor_and_page_cache_with_free_memory_is_no_harm(
     }
     assert!(world.writes.is_empty());
 }
+
+#[test]
+fn one_that_is_held_and_then_starved_by_another_is_given_back_and_the_other_is_held() {
+    let mut world = World::new(&three(), Policy::default());
+    world.life("/victim").wants = 0.2;
+    world.run(10.0);
+    world.life("/second").wants = 8.0;
+    world.run(1.0);
+    assert!(world.wrote("/second", Knob::CpuWeight), "{:?}", world.told);
+    // It asks for no more than its share from now on, and a worse one begins.
+    world.life("/second").wants = 0.6;
+    world.life("/victim").wants = 0.0;
+    world.life("/hog").wants = 8.0;
+    world.run(1.5);
+    let weight = |path: &str| world.knobs.get(&(world.id(path), Knob::CpuWeight));
+    assert!(weight("/hog").is_some(), "{:?}", world.told);
+    assert_eq!(weight("/second"), None, "{:?}", world.told);
+}
+
+#[test]
+fn with_cpus_idle_a_moments_wait_is_nobodys_doing() {
+    let mut world = World::pair(0.0, Policy::default());
+    world.life("/hog").wants = 0.7;
+    for _ in 0..500 {
+        // Three in a hundred, beside one that takes more than half of the CPU.
+        world.life("/victim").stall += 0.0016;
+        world.life("/victim").wants = 0.01;
+        world.tick();
+    }
+    assert!(world.told.is_empty(), "{:?}", world.told);
+}
