@@ -215,6 +215,7 @@ fn a_steady_database_is_no_aggressor_and_page_cache_with_free_memory_is_no_harm(
 fn one_that_is_held_and_then_starved_by_another_is_given_back_and_the_other_is_held() {
     let mut world = World::new(&three(), Policy::default());
     world.life("/victim").wants = 0.2;
+    world.life("/second").wants = 0.4;
     world.run(10.0);
     world.life("/second").wants = 8.0;
     world.run(1.0);
