@@ -6,7 +6,9 @@ use super::intervention::{Beside, Intervention, Proof};
 use super::ladder::{self, Bounds, FirstCpu, Place};
 use super::lever::{self, Lever};
 use super::lift::Lifting;
-use crate::model::{Absent, Bytes, End, Event, EventKind, GroupId, Knobs, Resource, Span, WhyNobody};
+use crate::model::{
+    Absent, Bytes, End, Event, EventKind, GroupId, Knobs, Resource, Span, WhyNobody,
+};
 
 /// The same alarm's reasons are told no closer than this.
 const TOLD_APART: Span = Span::from_secs(1);
@@ -135,6 +137,7 @@ impl Brain {
             place,
             bounds,
             within,
+            lift,
             harm,
         } = first;
         let inside = within.map(|within| within.group);
@@ -191,7 +194,11 @@ impl Brain {
         }
         // The others in a slice are safe before it is moved.
         self.hold_within(self.held.len() - 1);
-        self.write(self.held.len() - 1, place, true);
+        let at = self.held.len() - 1;
+        self.write(at, place, true);
+        if let Some(lift) = lift {
+            self.lead(at, lift);
+        }
         true
     }
 
@@ -202,7 +209,11 @@ impl Brain {
             return;
         };
         for at in (0..self.held.len()).rev() {
-            let moves = |id| self.tree.lineage(group).any(|up| self.tree.groups[up].id == id);
+            let moves = |id| {
+                self.tree
+                    .lineage(group)
+                    .any(|up| self.tree.groups[up].id == id)
+            };
             let held = &self.held[at];
             if held.resource == resource && moves(held.moved()) {
                 self.release(at, End::Harmed);
@@ -234,6 +245,7 @@ impl Brain {
             cpus: self.host.cpus.max(1),
             ram,
         };
+        let mut lift = None;
         let (group, place, within) = match resource {
             Resource::Cpu => {
                 let lever = lever::find(&self.tree, suspect.group, harmed.group)?;
@@ -256,12 +268,25 @@ impl Brain {
                         let others = self.needed_beside(slice, within.group);
                         weight(slice, others).map(|place| (slice, place, Some(within)))
                     }
+                    Lever::Raised { side, slice, own } => {
+                        let group = &self.tree.groups[own];
+                        let others = self.needed_beside(slice, group.id);
+                        let first = first(side, others);
+                        lift = self.raised(side, slice, &first);
+                        bounds.original = group.knobs;
+                        let least = self.policy.cpu.weight_floor;
+                        let lowers =
+                            lift.is_some() && bounds.original.cpu_weight.is_ok_and(|w| w > least);
+                        lowers.then_some((own, Place::Weight(least), None))
+                    }
                     Lever::Cap(_) => None,
                 };
                 let mut cap = || {
                     // Where a weight reaches, the cap is set at its lever too: that moves the same.
-                    let (Lever::Weight(at) | Lever::Shared { own: at, .. } | Lever::Cap(at)) =
-                        lever;
+                    let (Lever::Weight(at)
+                    | Lever::Shared { own: at, .. }
+                    | Lever::Raised { own: at, .. }
+                    | Lever::Cap(at)) = lever;
                     bounds.original = self.tree.groups[at].knobs;
                     let may = self.policy.cpu.cap
                         && bounds.original.cpu_max.is_ok()
@@ -289,6 +314,7 @@ impl Brain {
             place,
             bounds,
             within,
+            lift: lift.filter(|_| matches!(place, Place::Weight(_))),
             harm,
         })
     }
@@ -302,6 +328,8 @@ pub(super) struct FirstStep {
     pub bounds: Bounds,
     /// The aggressor's own weight, where the lever is a slice that holds others too.
     pub within: Option<Beside>,
+    /// The victim's side of the fork, where that is raised beside a slice that must not be moved.
+    pub lift: Option<Beside>,
     /// The victim's harm.
     pub harm: f64,
 }

@@ -10,7 +10,7 @@
 //! ```
 //! *Unproven* (the suspect rested by itself) stands where Confirmed does, but never tightens.
 
-use super::ladder::{Bounds, Place};
+use super::ladder::{self, Bounds, Place};
 use super::lift::Lifting;
 use crate::model::{GroupId, Knob, KnobValue, Policy, Resource, Span, Time, Verdict, Weight};
 
@@ -201,6 +201,20 @@ impl Intervention {
             *free = Some(self.place);
         }
         self.place = place;
+    }
+
+    /// How much of the way from the tightest place back to the original is gone: 0 to 1. Only weights go back
+    /// by degrees; another rung is not on its way.
+    pub(super) fn way_back(&self) -> f64 {
+        let (Place::Weight(now), Place::Weight(least)) = (self.place, self.tightest) else {
+            return 0.0;
+        };
+        let weight = |weight: Weight| f64::from(weight.get());
+        let all = weight(ladder::original_weight(&self.bounds)) - weight(least);
+        if all <= 0.0 {
+            return 0.0;
+        }
+        ((weight(now) - weight(least)) / all).clamp(0.0, 1.0)
     }
 
     /// Whether the latest step has settled, so that harm from here on is its result.

@@ -294,6 +294,7 @@ impl Brain {
                 let was = held.place;
                 self.leave(at, was, place);
                 self.write(at, place, false);
+                self.follow(at);
             }
             Move::Raise(place) => {
                 self.held[at].no_raise = now + self.policy.detect.exonerate;
@@ -310,6 +311,7 @@ impl Brain {
                 }
                 self.held[at].hold = self.hold_of(aggressor);
                 self.write(at, place, true);
+                self.follow(at);
             }
             Move::Release if seen.groundless => self.release(at, End::Groundless),
             Move::Release => self.release(at, End::Released),

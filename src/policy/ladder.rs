@@ -83,6 +83,15 @@ pub(super) fn weight_for(first: &FirstCpu) -> Weight {
 }
 
 impl FirstCpu {
+    /// The part of the shared CPUs that is left to the lever by its first step, at least what others in it
+    /// need: between a hundredth and 95 %.
+    pub(super) fn kept(&self) -> f64 {
+        let shared = self.shared.max(f64::EPSILON);
+        let severe = if self.harm > SEVERE { 0.5 } else { 1.0 };
+        let first = (self.guaranteed + self.others) * severe;
+        (first.max(self.others) / shared).clamp(0.01, 0.95)
+    }
+
     /// The weight with which the lever has so many of the CPUs that it shares.
     fn weight(&self, cpus: f64) -> f64 {
         let part = (cpus / self.shared.max(f64::EPSILON)).clamp(0.0, 0.95);

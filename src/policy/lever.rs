@@ -3,8 +3,9 @@
 //! `cpu.weight` acts only between siblings. The lever is therefore the child, on the aggressor's
 //! side, of the lowest common ancestor of victim and aggressor; and only if that subtree holds
 //! nobody but the aggressor and its helpers. A subtree that holds others, but nothing that the policy
-//! protects, is moved by two weights ([`shared`](super::shared)). Else no weight reaches, and the lever is
-//! a cap on the aggressor itself.
+//! protects, is moved by two weights ([`shared`](super::shared)). Where it must not be moved, the victim's
+//! side of the fork is raised beside it ([`lift`](super::lift)). Else no weight reaches, and the lever is a
+//! cap on the aggressor itself.
 
 use crate::model::{Group, Member, Topology};
 
@@ -17,6 +18,16 @@ pub(super) enum Lever {
     /// in the slice.
     Shared {
         /// The child of the fork.
+        slice: usize,
+        /// Its child that moves nobody but the aggressor.
+        own: usize,
+    },
+    /// The weight of `slice` separates the two, but must not be moved; that of `side`, the victim's own, may be
+    /// raised beside it, and that of `own` lowered below it.
+    Raised {
+        /// The child of the fork on the victim's side: it moves nobody but the victim.
+        side: usize,
+        /// The child of the fork on the aggressor's side.
         slice: usize,
         /// Its child that moves nobody but the aggressor.
         own: usize,
@@ -34,17 +45,28 @@ pub(super) fn find(tree: &Topology, aggressor: usize, victim: usize) -> Option<L
                 return None;
             }
             let may_move = |at: usize| tree.groups[at].knobs.cpu_weight.is_ok();
-            let reaches = may_move(child) && !left_to_kubelet(&tree.groups[child]);
-            return Some(if reaches && moves_only(tree, child, aggressor) {
-                Lever::Weight(child)
-            } else if reaches
-                && let Some(own) = own_in(tree, child, aggressor)
-                && may_move(own)
-                && is_shared(tree, child, own, aggressor)
-            {
-                Lever::Shared { slice: child, own }
-            } else {
-                Lever::Cap(aggressor)
+            let reaches = |at: usize| may_move(at) && !left_to_kubelet(&tree.groups[at]);
+            if reaches(child) && moves_only(tree, child, aggressor) {
+                return Some(Lever::Weight(child));
+            }
+            let cap = Lever::Cap(aggressor);
+            let Some(own) = own_in(tree, child, aggressor).filter(|&own| may_move(own)) else {
+                return Some(cap);
+            };
+            if reaches(child) && is_shared(tree, child, own, aggressor) {
+                return Some(Lever::Shared { slice: child, own });
+            }
+            let side = tree
+                .lineage(victim)
+                .find(|&up| tree.groups[up].parent == Some(at));
+            let side = side.filter(|&side| reaches(side) && moves_only(tree, side, victim));
+            return Some(match side {
+                Some(side) if is_beside(tree, child, own, aggressor) => Lever::Raised {
+                    side,
+                    slice: child,
+                    own,
+                },
+                _ => cap,
             });
         }
         child = at;
@@ -69,6 +91,21 @@ pub(super) fn is_shared(tree: &Topology, slice: usize, own: usize, aggressor: us
         && groups.all(|(at, group)| {
             let known = !matches!(group.member, Member::Service);
             (known && !group.protected && group.complete) || !below(at)
+        })
+}
+
+/// Whether somebody may be raised beside a slice that must not be moved itself, for the sake of the
+/// aggressor in it: all others in it are known and are services, or containers that the policy does not
+/// protect, and `own`, its child, moves the aggressor alone.
+pub(super) fn is_beside(tree: &Topology, slice: usize, own: usize, aggressor: usize) -> bool {
+    let below = |at| tree.lineage(at).any(|up| up == slice);
+    let mut groups = tree.groups.iter().enumerate();
+    tree.groups[own].parent == Some(slice)
+        && tree.groups[slice].knobs.cpu_weight.is_ok()
+        && moves_only(tree, own, aggressor)
+        && groups.all(|(at, group)| {
+            let spared = group.protected && group.is_container();
+            (group.complete && !spared) || !below(at)
         })
 }
 
@@ -137,6 +174,14 @@ mod tests {
         find(tree, at(aggressor), at(victim)).map(|lever| match lever {
             Lever::Weight(at) => format!("weight {}", path(at)),
             Lever::Shared { slice, own } => format!("shared {} {}", path(slice), path(own)),
+            Lever::Raised { side, slice, own } => {
+                format!(
+                    "raised {} beside {}, {}",
+                    path(side),
+                    path(slice),
+                    path(own)
+                )
+            }
             Lever::Cap(at) => format!("cap {}", path(at)),
         })
     }
@@ -157,18 +202,36 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_that_holds_others_is_no_lever_so_a_cap_it_is() {
-        let tree = tree(&[
-            container("/system.slice/docker-a.scope", 100),
-            service("/system.slice/ssh.service"),
-            container("/machine.slice/libpod-b.scope", 100),
-        ]);
-        let found = lever(
-            &tree,
+    fn beside_a_slice_with_services_of_the_host_it_is_the_victims_own_side_that_is_raised() {
+        let (hog, victim) = (
             "/system.slice/docker-a.scope",
             "/machine.slice/libpod-b.scope",
         );
-        assert_eq!(found, Some("cap /system.slice/docker-a.scope".into()));
+        let groups = [
+            container(hog, 100),
+            service("/system.slice/ssh.service"),
+            container(victim, 100),
+        ];
+        let raised = format!("raised /machine.slice beside /system.slice, {hog}");
+        assert_eq!(lever(&tree(&groups), hog, victim), Some(raised));
+    }
+
+    #[test]
+    fn where_neither_side_may_be_moved_it_is_a_cap() {
+        let (hog, victim) = (
+            "/system.slice/docker-a.scope",
+            "/machine.slice/libpod-b.scope",
+        );
+        let groups = [
+            container(hog, 100),
+            service("/system.slice/ssh.service"),
+            container(victim, 100),
+            container("/machine.slice/libpod-c.scope", 100),
+        ];
+        assert_eq!(
+            lever(&tree(&groups), hog, victim),
+            Some(format!("cap {hog}"))
+        );
     }
 
     #[test]

@@ -9,20 +9,31 @@
 //! side of the fork gets four times its weight: its virtual time passes slower, and the credit of the
 //! wakening lasts four times as long. It is the mirror image of the lever, under the same conditions: a
 //! group that moves nobody else.
+//! Where the aggressor's slice holds services of the host, or something protected, and must not be moved, such
+//! a lift is the lever itself: the two sides' ratio is what counts, and the victim's is raised as far as the
+//! slice would else have been lowered. The others in the slice come first in what is left to it, by the
+//! least weight for the aggressor's own group.
 //! **Limits.** It is more than the victim's due where others want the CPU too. Who comes to harm while
 //! the lifted one takes more than it may ends the lift, for as long as this intervention lasts; shares
-//! and entitlements are reckoned with the original weight all along. Only where the policy says `idle`:
-//! its victims are those to whom milliseconds matter.
+//! and entitlements are reckoned with the original weight all along. One that is not the lever only where the
+//! policy says `idle`: its victims are those to whom milliseconds matter.
 
 use super::brain::Brain;
 use super::intervention::{Beside, Intervention};
-use super::ladder::Place;
+use super::ladder::{FirstCpu, Place};
 use super::lever::{self, Lever};
 use super::track::Track;
-use crate::model::{Absent, Change, EventKind, GroupId, Knob, Resource, Weight, Written};
+use super::window::Over;
+use crate::model::{Absent, Change, EventKind, GroupId, Knob, Resource, Span, Weight, Written};
 
-/// How many times its weight a victim gets.
+/// How many times its weight a victim gets. No more even where it is the lever: what else runs in the
+/// aggressor's slice, and is watched by nobody, keeps a fifth of the CPUs beside it if the two weigh the same.
 const TIMES: u32 = 4;
+
+/// So long after a step the harm before it is out of half a second's mean.
+const SETTLED: Span = Span::from_secs(1);
+/// Harm over what is tolerated by which one starves beside one that is raised; less is a wait for its turn.
+const STARVES: f64 = 0.1;
 
 /// Whether the victim of an intervention is lifted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -33,6 +44,13 @@ pub(super) enum Lifting {
     No,
     /// It is: the victim, or the group above it that holds nobody else.
     Stands(Beside),
+    /// It is, and that is what separates the two: it goes back in steps, as what is held does.
+    Leads {
+        /// What stands.
+        lift: Beside,
+        /// What stood before the way back began.
+        full: Weight,
+    },
     /// It was, and somebody suffered by it, or wrote it: not again.
     Refused,
 }
@@ -41,7 +59,7 @@ impl Lifting {
     /// The lift that stands.
     pub(super) const fn lift(self) -> Option<Beside> {
         match self {
-            Lifting::Stands(lift) => Some(lift),
+            Lifting::Stands(lift) | Lifting::Leads { lift, .. } => Some(lift),
             Lifting::No | Lifting::Refused => None,
         }
     }
@@ -63,11 +81,16 @@ impl Brain {
         match held.lifting {
             Lifting::No if may => {
                 if let Some(lift) = self.lift_for(held) {
-                    self.lift(at, lift);
+                    self.lift(at, Lifting::Stands(lift), lift);
                 }
             }
             Lifting::Stands(_) if !may => self.unlift(at, Lifting::No),
             Lifting::Stands(lift) if self.harms_others(held, lift) => {
+                self.unlift(at, Lifting::Refused);
+            }
+            Lifting::Leads { lift, .. }
+                if self.harms_others(held, lift) || self.starves_others(held) =>
+            {
                 self.unlift(at, Lifting::Refused);
             }
             _ => {}
@@ -89,6 +112,18 @@ impl Brain {
         !alone || (track.excess > 0.0 && self.tracks.iter().any(suffers))
     }
 
+    /// Whether somebody who is not held still waits a lot, and gets less than it may, well after the victim was
+    /// raised: what a service of the host needs is known by this alone.
+    fn starves_others(&self, held: &Intervention) -> bool {
+        self.now.since(held.changed) >= SETTLED
+            && self.tracks.iter().any(|other| {
+                other.id != held.victim
+                    && !self.is_moved(other.group, Resource::Cpu)
+                    && other.cpu.rate(Over::Half) > STARVES + self.tolerance(other, Resource::Cpu)
+                    && other.usage(Over::Half) < other.entitlement
+            })
+    }
+
     /// The lift that an intervention may have; `None` where the victim shares its side of the fork, or
     /// somebody moves it already.
     fn lift_for(&self, held: &Intervention) -> Option<Beside> {
@@ -107,10 +142,49 @@ impl Brain {
         })
     }
 
-    fn lift(&mut self, at: usize, lift: Beside) {
+    /// How the victim's `side` is raised so that the aggressor's slice beside it keeps `first`'s guarantee, and
+    /// what the others in it need, of what all at this fork share. `None` where that is all that it has.
+    pub(super) fn raised(&self, side: usize, slice: usize, first: &FirstCpu) -> Option<Beside> {
+        let group = self.tree.groups.get(side)?;
+        let from = group.knobs.cpu_weight.ok()?;
+        let other = f64::from(self.tree.groups.get(slice)?.knobs.cpu_weight.ok()?.get());
+        let rest = (first.beside - other).max(0.0);
+        let kept = first.kept();
+        let most = Weight::nearest(f64::from(from.get()) * f64::from(TIMES));
+        let to = Weight::nearest(other * (1.0 - kept) / kept - rest).min(most);
+        let is_free = !self.is_moved(side, Resource::Cpu) && self.lifter(group.id).is_none();
+        (is_free && to > from).then_some(Beside {
+            group: group.id,
+            from,
+            to,
+        })
+    }
+
+    /// Begins a lift that separates the two.
+    pub(super) fn lead(&mut self, at: usize, lift: Beside) {
+        let full = lift.to;
+        self.lift(at, Lifting::Leads { lift, full }, lift);
+    }
+
+    /// A lift that leads follows the place on its way back, and forth again.
+    pub(super) fn follow(&mut self, at: usize) {
+        let held = &self.held[at];
+        let Lifting::Leads { lift, full } = held.lifting else {
+            return;
+        };
+        let way = held.way_back();
+        let (from, most) = (f64::from(lift.from.get()), f64::from(full.get()));
+        let to = Weight::nearest(from + (most - from) * (1.0 - way));
+        if to != lift.to {
+            let lift = Beside { to, ..lift };
+            self.lift(at, Lifting::Leads { lift, full }, lift);
+        }
+    }
+
+    fn lift(&mut self, at: usize, lifting: Lifting, lift: Beside) {
         let lease = self.policy.release.lease;
         let held = &mut self.held[at];
-        held.lifting = Lifting::Stands(lift);
+        held.lifting = lifting;
         let victim = held.victim;
         let (knob, value) = lift.value();
         self.step.changes.push(Change::Lift {

@@ -8,9 +8,9 @@
 //! the aggressor's own group the least weight beside those others, so that what the slice has is theirs
 //! first. What they need is looked at in every tick: one that waits needs all it may take, and one that is
 //! held itself what it is guaranteed.
-//! **Limits.** A slice with a service of the host in it, whose needs nobody measures, is no lever, nor one
-//! with something that the policy protects, nor one whose weight kubelet keeps, nor one in which the
-//! aggressor lies deeper than one step: there is the cap.
+//! **Limits.** A slice with a service of the host in it, whose needs nobody measures, is no lever (there the
+//! victim's side is raised, [`lift`](super::lift)), nor one with something that the policy protects, nor one
+//! whose weight kubelet keeps, nor one in which the aggressor lies deeper than one step: there is the cap.
 
 use super::brain::Brain;
 use super::intervention::{Beside, Intervention};

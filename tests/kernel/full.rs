@@ -22,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             "full::heavy::docker_beside_one_of_two_in_podman",
             DOCKER_PODMAN_TWO,
         ),
+        ("full::heavy::podman_beside_docker", PODMAN_DOCKER),
     ];
     let mut trials: Vec<Trial> = heavy
         .into_iter()
@@ -92,6 +93,16 @@ const DOCKER_PODMAN_TWO: Case = Case {
     name: "docker, one of two in podman",
     hog: Runtime::Podman,
     bystander: Some(Runtime::Podman),
+    by_hand: (0, "cpu.max", "4000 10000"),
+    most: 2.0,
+    ..DOCKER_DOCKER
+};
+
+/// The hog's slice holds the services of the host, so that no weight of it may be moved. A hand that keeps to
+/// that has a cap; the governor raises the victim's slice beside it.
+const PODMAN_DOCKER: Case = Case {
+    name: "podman, docker",
+    victim: Runtime::Podman,
     by_hand: (0, "cpu.max", "4000 10000"),
     most: 2.0,
     ..DOCKER_DOCKER

@@ -47,6 +47,7 @@ const SCENES: &[Scene] = &[
     ("own-period", "6.12", attacks::own_period),
     ("one-of-two", "6.1", attacks::one_of_two),
     ("other-wakes", "6.12", attacks::other_wakes),
+    ("beside-services", "6.12", attacks::beside_services),
     ("newcomer", "6.1", attacks::newcomer),
     ("pod", "6.1", attacks::pod),
     ("protected-hog", "6.1", attacks::protected_hog),

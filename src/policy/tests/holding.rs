@@ -3,9 +3,10 @@
 
 use super::stories::World;
 use crate::model::{
-    Absent, EventKind, Group, Knob, Outcome, Policy, Resource, Role, Weight, Written,
+    Absent, EventKind, Group, GroupId, Knob, KnobValue, Outcome, Policy, Resource, Role, Verdict,
+    Weight, Written,
 };
-use crate::policy::track::tests::{container, pod_container};
+use crate::policy::track::tests::{container, pod_container, service};
 
 /// A pair under attack, until the hog is held.
 fn attacked(policy: Policy) -> World {
@@ -407,4 +408,72 @@ fn what_a_container_needs_is_known_though_somebody_else_stalls_all_the_time() {
     world.run(10.0);
     assert!(world.wrote("/hog", Knob::CpuWeight), "{:?}", world.told);
     assert!(!world.wrote("/victim", Knob::CpuWeight), "{:?}", world.told);
+}
+
+/// Docker's hog beside the services of the host, and a victim in a slice of its own.
+fn beside_services() -> World {
+    let mut ssh = service("/system.slice/ssh.service");
+    ssh.protected = true;
+    let groups = [
+        container("/machine.slice/victim", 100),
+        container("/system.slice/hog", 100),
+        ssh,
+        service("/system.slice/cron.service"),
+    ];
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/machine.slice/victim").wants = 0.75;
+    world.life("/system.slice/ssh.service").wants = 0.02;
+    world.run(10.0);
+    world.life("/system.slice/hog").wants = 8.0;
+    world.run(3.0);
+    world
+}
+
+#[test]
+fn beside_services_of_the_host_the_victims_side_is_raised_and_goes_back_in_steps() {
+    let mut world = beside_services();
+    let (side, own) = (world.id("/machine.slice"), world.id("/system.slice/hog"));
+    let slice = world.id("/system.slice");
+    let weight = |world: &World, id: GroupId| match world.knobs.get(&(id, Knob::CpuWeight)) {
+        Some(KnobValue::Weight(weight)) => weight.get(),
+        _ => 100,
+    };
+    let raised = weight(&world, side);
+    assert!((200..=400).contains(&raised), "{raised} {:?}", world.told);
+    assert_eq!(weight(&world, own), 1);
+    assert!(world.told.contains(&EventKind::Proved(Verdict::Confirmed)));
+    // Long after the lease: it is renewed.
+    world.run(20.0);
+    assert_eq!(weight(&world, side), raised);
+    world.life("/system.slice/hog").wants = 0.0;
+    world.run(60.0);
+    assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+    let moved = |id| {
+        world
+            .writes
+            .iter()
+            .filter(move |(group, _, _)| *group == id)
+    };
+    assert_eq!(moved(slice).count(), 0, "a slice with services is moved");
+    assert!(moved(side).count() >= 3, "in steps: {:?}", world.writes);
+    let values: Vec<u32> = moved(side)
+        .map(|(_, _, value)| match value {
+            KnobValue::Weight(weight) => weight.get(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(values.windows(2).all(|two| two[1] < two[0]), "{values:?}");
+    assert!(!world.wrote("/system.slice/hog", Knob::CpuMax));
+}
+
+#[test]
+fn a_raised_side_goes_back_where_it_takes_more_than_it_may_and_a_service_waits() {
+    let mut world = beside_services();
+    let side = (world.id("/machine.slice"), Knob::CpuWeight);
+    assert!(world.knobs.contains_key(&side), "{:?}", world.told);
+    // The raised one takes more than it may, and a service waits.
+    world.life("/machine.slice/victim").wants = 8.0;
+    world.life("/system.slice/ssh.service").wants = 0.3;
+    world.run(4.0);
+    assert!(!world.knobs.contains_key(&side), "{:?}", world.told);
 }

@@ -412,6 +412,7 @@ fn a_light_victim_is_saved_and_lifted_only_by_policy() {
 fn nobody_is_capped_who_has_only_just_been_met() {
     let mut groups = vec![
         container("/machine.slice/victim", 100),
+        container("/machine.slice/beside", 100),
         service("/system.slice/ssh.service"),
     ];
     let mut world = World::new(&groups, Policy::default());
@@ -430,6 +431,7 @@ fn nobody_is_capped_who_has_only_just_been_met() {
 fn where_no_weight_reaches_the_hog_is_capped_and_the_cap_is_tried_back() {
     let groups = [
         container("/machine.slice/victim", 100),
+        container("/machine.slice/beside", 100),
         container("/system.slice/hog", 100),
         service("/system.slice/ssh.service"),
     ];

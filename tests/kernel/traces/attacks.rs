@@ -236,6 +236,21 @@ pub(super) fn other_wakes(rig: &Rig) -> Daemon {
     governor
 }
 
+/// The hog's slice has a service of the host in it, and the victim one of its own.
+pub(super) fn beside_services(rig: &Rig) -> Daemon {
+    let victim = rig.group("a.slice/victim");
+    let hog = rig.group("b.slice/hog");
+    let service = rig.group("b.slice/host.service");
+    let containers = ["a.slice/victim", "b.slice/hog"].map(|at| format!("{}/{at}", rig.path()));
+    let governor = rig.governor_over(&[&containers[0], &containers[1]], "");
+    let _work = heavy_victim(&victim, 26);
+    let _serves = work(&service, "1ms", 26);
+    seconds(1);
+    spin(&hog, 8, 8_000).finish();
+    seconds(14);
+    governor
+}
+
 pub(super) fn cap(rig: &Rig) -> Daemon {
     let (victim, hog, _other) = apart(rig);
     let governor = governor_apart(rig, "");
