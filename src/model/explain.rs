@@ -429,8 +429,7 @@ pub struct StepView {
     pub tighter: bool,
 }
 
-/// How an intervention ended. Its originals went back in every case, but where somebody else's value
-/// stood.
+/// How an intervention ended. Its originals went back, but where somebody else's value stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {

@@ -353,7 +353,7 @@ as of   2026-11-24T03:00:11.000Z
 
 Nothing is wrong: nobody harms it, and it harms nobody.
 
-cpu     waits 0.4 % of the time, 0.4 % by others' doing; up to 2.4 % is tolerated
+cpu     waits 0.4 % of the time, 0.4 % by others' doing; up to 12 % is tolerated
         takes 0.30 CPUs, may take 0.50 CPUs while others want more: its share by weight among those
         who run
 memory  does not wait
