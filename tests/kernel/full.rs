@@ -261,7 +261,7 @@ const MEMORY_VICTIM: &str =
     "victim reader --file /root/working-set --working-set 200MiB --pages 800 --every 50ms";
 /// Less than RAM and swap together: the host survives it.
 const MEMORY_HOG: &str = "hog memory --rate 800MiB --max 2700MiB --threads 8";
-const MEMORY_ATTACK_S: u64 = 40;
+const MEMORY_ATTACK_S: u64 = 60;
 /// An arm without control that leaves the victim more than this shows no harm.
 const HARMED_BELOW: f64 = 0.5;
 const SAVED_FROM: f64 = 0.9;
