@@ -12,7 +12,7 @@
 
 use governor::host::{Extent, FakeClock, FakeTree, Forest, Limits, Rules, Sampler};
 use governor::kernel::{
-    boot_config, controllers, cpu_max, flat, knob, meminfo, nested, pids, proc_stat, psi,
+    boot_config, controllers, cpu_max, flat, knob, loadavg, meminfo, nested, pids, proc_stat, psi,
     schedstat, self_cgroup, single,
 };
 use governor::model::{GroupId, Knob, Sample, Span};
@@ -99,6 +99,7 @@ fn reading_what_every_tick_reads_allocates_nothing() {
     quiet("memory.swap.current", single::bytes);
     quiet("pids.current", single::count);
     quiet("proc_stat", proc_stat::parse);
+    quiet("proc_loadavg", loadavg::tasks);
     quiet("proc_meminfo", |text| {
         let all = meminfo::parse(text)?;
         all.total

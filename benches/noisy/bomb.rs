@@ -1,7 +1,8 @@
 //! A fork bomb: every process starts others until it is refused, and tries again.
 //!
 //! It refuses to explode where nothing bounds it: its own cgroup must have a `pids.max` that is at
-//! most `--max`. Each process knows the time at which all of them end.
+//! most `--max`; but for `--unbounded`, which is for a machine that may be lost, or that has a small
+//! `kernel.threads-max`. Each process knows the time at which all of them end.
 
 use crate::record::{now_us, span_us};
 use crate::span;
@@ -11,8 +12,11 @@ use std::time::Duration;
 #[derive(clap::Args)]
 pub(crate) struct Bomb {
     /// The largest `pids.max` of its own cgroup under which it starts.
-    #[arg(long)]
+    #[arg(long, required_unless_present = "unbounded", default_value_t = 0)]
     max: u64,
+    /// Explode whatever bounds it.
+    #[arg(long, conflicts_with = "max")]
+    unbounded: bool,
     /// How long.
     #[arg(long = "for", value_parser = span)]
     run_for: Duration,
@@ -30,7 +34,7 @@ pub(crate) struct Leaf {
 /// # Errors
 /// Its own cgroup has no `pids.max`, or one above `--max`.
 pub(crate) fn run(bomb: &Bomb) -> anyhow::Result<()> {
-    let limit = own_pids_max()?;
+    let limit = if bomb.unbounded { 0 } else { own_pids_max()? };
     if limit > bomb.max {
         anyhow::bail!("pids.max is {limit}, more than --max {}", bomb.max);
     }

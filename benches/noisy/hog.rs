@@ -32,6 +32,18 @@ pub(crate) enum Hog {
         #[arg(long = "for", value_parser = span)]
         run_for: Duration,
     },
+    /// Threads that sleep: leaked one after the other, and kept.
+    Tasks {
+        /// How many are started in a second.
+        #[arg(long)]
+        rate: u64,
+        /// How many at most.
+        #[arg(long)]
+        max: usize,
+        /// How long.
+        #[arg(long = "for", value_parser = span)]
+        run_for: Duration,
+    },
 }
 
 #[derive(clap::Args)]
@@ -73,6 +85,7 @@ pub(crate) fn run(hog: &Hog) {
         } => {
             memory(*rate, *max, *threads, now_us() + span_us(*run_for));
         }
+        Hog::Tasks { rate, max, run_for } => tasks(*rate, *max, now_us() + span_us(*run_for)),
     }
 }
 
@@ -87,6 +100,24 @@ fn spin(threads: u64, end_us: u64) {
             });
         }
     });
+}
+
+/// Starts threads at `rate` per second, and tries again where one cannot be had.
+fn tasks(rate: u64, max: usize, end_us: u64) {
+    let every = 1_000_000 / rate.max(1);
+    let mut threads = Vec::new();
+    let mut due = now_us();
+    while now_us() < end_us {
+        if threads.len() < max {
+            let sleeper = std::thread::Builder::new().stack_size(64 << 10);
+            threads.extend(sleeper.spawn(move || sleep_until(end_us)));
+        }
+        due += every;
+        sleep_until(due);
+    }
+    for thread in threads {
+        let _ = thread.join();
+    }
 }
 
 /// Bursts at a fixed rhythm. The threads are new each time, as a cron job's are.

@@ -2,7 +2,7 @@
 
 use super::run::Loop;
 use crate::host::{Clock, Extent, Forest, HostClock, LinuxTree, Rules, Scan, Wait};
-use crate::model::{GroupId, Member, Reading, Rung, Span, Time, Topology};
+use crate::model::{GroupId, Member, Reading, Resource, Rung, Span, Time, Topology};
 use crate::policy::Brain;
 
 /// The least time between two scans of the tree: a flood of new cgroups must not eat the loop.
@@ -111,11 +111,13 @@ impl Loop {
     }
 }
 
-/// Whose doorbells shall not ring: those that we hold stall by our hand, and the kernel's thread
+/// Whose doorbells shall not ring: those that we hold stall by our hand (but for those whose tasks are
+/// clamped), and the kernel's thread
 /// behind a bell takes the CPU from the victim again and again. On 6.1 that gives it to the held one
 /// for a tick, so the idle rung, which is asked for the last millisecond, silences its victim's too.
 pub(super) fn silent(brain: &Brain) -> impl Iterator<Item = GroupId> + '_ {
-    brain.held().flat_map(|held| {
+    let held = brain.held().filter(|held| held.resource != Resource::Pids);
+    held.flat_map(|held| {
         let victim = (held.rung == Rung::Idle).then_some(held.victim);
         std::iter::once(held.aggressor).chain(victim)
     })

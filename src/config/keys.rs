@@ -201,6 +201,19 @@ pub(super) static KEYS: &[Key] = &[
     )
     .also(&["min", "low", "high_floor"]),
     key("memory", "swap", Field::Flag(|p| &mut p.memory.swap)),
+    key("pids", "enforce", Field::Flag(|p| &mut p.pids.enforce)).also(&["enabled", "enable"]),
+    key(
+        "pids",
+        "reserve",
+        Field::Share(|p| &mut p.pids.reserve, 0.0, 50.0),
+    )
+    .also(&["threshold", "min_free"]),
+    key(
+        "pids",
+        "floor",
+        Field::Count(|p| &mut p.pids.floor, 16, 4_194_304),
+    )
+    .also(&["min", "limit", "max"]),
     key(
         "release",
         "quiet",

@@ -17,6 +17,12 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use std::collections::HashMap;
 
+/// What a group has doorbells for. Of tasks nobody waits, so that no bell can ring for them.
+const BELLS: [(Resource, &str); 2] = [
+    (Resource::Cpu, "cpu.pressure"),
+    (Resource::Memory, "memory.pressure"),
+];
+
 /// The windows that we take of those that the kernel allows. It looks ten times in each; a ring is
 /// due after about two of those.
 const SHORT: Span = Span(200_000);
@@ -100,13 +106,13 @@ impl Doorbells {
         let mut armed = Armed::default();
         let mut gone = std::mem::take(&mut self.numbers);
         for (_, group) in topology.watched() {
-            for resource in [Resource::Cpu, Resource::Memory] {
+            for (resource, file) in BELLS {
                 let key = (group.id, resource);
                 if let Some(number) = gone.remove(&key) {
                     self.numbers.insert(key, number);
                 } else if self.numbers.len() + gone.len() >= self.most {
                     armed.left_out += 1;
-                } else if let Err(why) = self.arm(epoll, forest, key) {
+                } else if let Err(why) = self.arm(epoll, forest, key, file) {
                     armed.failed = Some(why);
                 }
             }
@@ -136,12 +142,9 @@ impl Doorbells {
         epoll: BorrowedFd<'_>,
         forest: &mut Forest<LinuxTree>,
         key: (GroupId, Resource),
+        file: &str,
     ) -> Reading<()> {
         let (group, resource) = key;
-        let file = match resource {
-            Resource::Cpu => "cpu.pressure",
-            Resource::Memory => "memory.pressure",
-        };
         let (files, dir) = forest.held(group)?;
         let fd = files.open_trigger(dir, file)?;
         let mut room = [0; TRIGGER_MAX];

@@ -80,7 +80,7 @@ impl FakeTree {
         let tree = FakeTree(Arc::default());
         let mut state = tree.state();
         state.insert(None, b"", kernel::root_files());
-        for file in [HostFile::Stat, HostFile::Meminfo] {
+        for file in HostFile::ALL {
             state.host.insert(file, kernel::host_file(file).to_vec());
         }
         drop(state);

@@ -109,6 +109,23 @@ pub enum HostFile {
     Stat,
     /// `/proc/meminfo`.
     Meminfo,
+    /// `/proc/loadavg`.
+    Loadavg,
+    /// `/proc/sys/kernel/threads-max`.
+    ThreadsMax,
+    /// `/proc/sys/kernel/pid_max`.
+    PidMax,
+}
+
+impl HostFile {
+    /// All of them.
+    pub const ALL: [HostFile; 5] = [
+        HostFile::Stat,
+        HostFile::Meminfo,
+        HostFile::Loadavg,
+        HostFile::ThreadsMax,
+        HostFile::PidMax,
+    ];
 }
 
 /// The names and identities of a directory's child directories; kept and used again, so that a

@@ -230,6 +230,9 @@ impl TreeFiles for LinuxTree {
         let path = match file {
             HostFile::Stat => c"/proc/stat",
             HostFile::Meminfo => c"/proc/meminfo",
+            HostFile::Loadavg => c"/proc/loadavg",
+            HostFile::ThreadsMax => c"/proc/sys/kernel/threads-max",
+            HostFile::PidMax => c"/proc/sys/kernel/pid_max",
         };
         openat(CWD, path, READ, Mode::empty())
             .map(LinuxFile)

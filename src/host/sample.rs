@@ -11,7 +11,7 @@ use super::clock::Clock;
 use super::files::{HostFile, TreeFiles};
 use super::forest::Forest;
 use super::quota::InnerQuotas;
-use crate::kernel::{flat, meminfo, proc_stat, psi, single};
+use crate::kernel::{flat, loadavg, meminfo, proc_stat, psi, single};
 use crate::model::{
     Absent, Bytes, ContainerSample, CpuUse, GroupId, HostSample, MemoryUse, Reading, Sample, Span,
     Stall, Time, Topology,
@@ -33,6 +33,9 @@ pub struct Sampler<T: TreeFiles> {
     held: HashMap<GroupId, Held<T::File>>,
     stat: Reading<T::File>,
     meminfo: Reading<T::File>,
+    loadavg: Reading<T::File>,
+    /// `kernel.threads-max` and `kernel.pid_max`.
+    tasks_limits: [Reading<T::File>; 2],
     psi_interval: Span,
     room: Box<[u8]>,
     rounds: u64,
@@ -52,7 +55,6 @@ struct Held<F> {
     tasks: Reading<F>,
     quotas: InnerQuotas<F>,
     pressure_read: Option<Time>,
-    throttled: Option<Span>,
     round: u64,
 }
 
@@ -64,6 +66,9 @@ impl<T: TreeFiles> Sampler<T> {
             held: HashMap::new(),
             stat: files.hold_host(HostFile::Stat),
             meminfo: files.hold_host(HostFile::Meminfo),
+            loadavg: files.hold_host(HostFile::Loadavg),
+            tasks_limits: [HostFile::ThreadsMax, HostFile::PidMax]
+                .map(|file| files.hold_host(file)),
             psi_interval,
             room: vec![0; ROOM].into_boxed_slice(),
             rounds: 0,
@@ -159,6 +164,8 @@ impl<T: TreeFiles> Sampler<T> {
             memory_available: memory.and_then(|memory| memory.available),
             swap_total: memory.and_then(|memory| memory.swap_total),
             swap_free: memory.and_then(|memory| memory.swap_free),
+            tasks: text(files, &self.loadavg, room).and_then(loadavg::tasks),
+            tasks_max: tasks_max(files, &self.tasks_limits, room),
         }
     }
 }
@@ -174,7 +181,6 @@ impl<F> Held<F> {
             tasks: Err(Absent::NotRead),
             quotas: InnerQuotas::default(),
             pressure_read: None,
-            throttled: None,
             round: 0,
         }
     }
@@ -215,12 +221,7 @@ impl<F> Held<F> {
             sample.memory_stall = pressure(files, &self.memory_pressure, room);
         }
         sample.memory = self.memory(files, room);
-        if let Ok(cpu) = sample.cpu {
-            if self.throttled.is_some_and(|before| cpu.throttled > before) {
-                sample.tasks = text(files, &self.tasks, room).and_then(single::count);
-            }
-            self.throttled = Some(cpu.throttled);
-        }
+        sample.tasks = text(files, &self.tasks, room).and_then(single::count);
         sample
     }
 
@@ -244,6 +245,19 @@ impl<F> Held<F> {
     fn may_read_pressure(&self, at: Time, interval: Span) -> bool {
         self.pressure_read
             .is_none_or(|before| at.since(before) + PSI_GRACE >= interval)
+    }
+}
+
+/// The lesser of the host's two limits of tasks; one that cannot be read limits nothing.
+fn tasks_max<T: TreeFiles>(
+    files: &mut T,
+    [threads, pids]: &[Reading<T::File>; 2],
+    room: &mut [u8],
+) -> Reading<u64> {
+    let mut limit = |file| text(files, file, room).and_then(single::count);
+    match (limit(threads), limit(pids)) {
+        (Ok(threads), Ok(pids)) => Ok(threads.min(pids)),
+        (threads, pids) => threads.or(pids),
     }
 }
 
@@ -428,18 +442,15 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_counted_only_when_throttling_went_on() {
+    fn tasks_are_counted_and_so_are_those_of_the_host_and_its_limit() {
         let mut rig = Rig::new(1);
-        let throttle = |rig: &Rig, us: u32| {
-            let text = format!("usage_usec 7\nthrottled_usec {us}\n");
-            rig.tree.set(docker(0), "cpu.stat", &text);
-        };
         rig.tree.set(docker(0), "pids.current", "9\n");
-        throttle(&rig, 5);
-        assert_eq!(rig.one().tasks, Err(Absent::NotRead));
-        throttle(&rig, 6);
         assert_eq!(rig.one().tasks, Ok(9));
-        assert_eq!(rig.one().tasks, Err(Absent::NotRead));
+        let host = rig.out.host;
+        assert_eq!((host.tasks, host.tasks_max), (Ok(100), Ok(7_000)));
+        rig.tree.set_host(HostFile::PidMax, "5000\n");
+        rig.sample();
+        assert_eq!(rig.out.host.tasks_max, Ok(5_000));
     }
 
     #[test]

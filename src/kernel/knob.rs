@@ -23,8 +23,9 @@ pub fn encode(value: KnobValue, room: &mut [u8; KNOB_TEXT]) -> &[u8] {
         KnobValue::Weight(weight) => pen.number(u64::from(weight.get())),
         KnobValue::CpuMax(value) => cpu_max::put(value, pen),
         KnobValue::Burst(span) => pen.number(span.micros()),
-        KnobValue::Bytes(Limit::Max) => pen.bytes(b"max"),
+        KnobValue::Bytes(Limit::Max) | KnobValue::Tasks(Limit::Max) => pen.bytes(b"max"),
         KnobValue::Bytes(Limit::At(bytes)) => pen.number(bytes.0),
+        KnobValue::Tasks(Limit::At(tasks)) => pen.number(tasks),
     }
     .finish()
 }
@@ -41,6 +42,7 @@ pub fn decode(knob: Knob, text: &[u8]) -> Reading<KnobValue> {
         Knob::CpuMax => cpu_max::parse(text).map(KnobValue::CpuMax),
         Knob::CpuMaxBurst => single::count(text).map(|us| KnobValue::Burst(Span(us))),
         Knob::MemoryHigh | Knob::MemorySwapMax => single::bytes_limit(text).map(KnobValue::Bytes),
+        Knob::PidsMax => single::limit(text).map(KnobValue::Tasks),
     }
 }
 
@@ -90,6 +92,13 @@ pub fn is_looser(value: KnobValue, knob: Knob, text: &[u8]) -> bool {
             let plain = |limit| match limit {
                 Limit::Max => Limit::Max,
                 Limit::At(Bytes(bytes)) => Limit::At(u128::from(bytes)),
+            };
+            limit(plain(new), plain(old))
+        }
+        (KnobValue::Tasks(new), Ok(KnobValue::Tasks(old))) => {
+            let plain = |limit| match limit {
+                Limit::Max => Limit::Max,
+                Limit::At(tasks) => Limit::At(u128::from(tasks)),
             };
             limit(plain(new), plain(old))
         }
@@ -143,6 +152,10 @@ mod tests {
                 .clone()
                 .prop_map(|limit| (Knob::MemoryHigh, KnobValue::Bytes(limit))),
             bytes.prop_map(|limit| (Knob::MemorySwapMax, KnobValue::Bytes(limit))),
+            any::<Option<u64>>().prop_map(|tasks| {
+                let limit = tasks.map_or(Limit::Max, Limit::At);
+                (Knob::PidsMax, KnobValue::Tasks(limit))
+            }),
         ]
     }
 
@@ -232,6 +245,9 @@ mod tests {
                 "max 100000",
                 false,
             ),
+            (KnobValue::Tasks(Limit::At(9)), Knob::PidsMax, "8", true),
+            (KnobValue::Tasks(Limit::At(9)), Knob::PidsMax, "9", false),
+            (KnobValue::Tasks(Limit::At(9)), Knob::PidsMax, "max", false),
             (KnobValue::Idle(false), Knob::CpuIdle, "1", false),
         ];
         for (value, knob, text, looser) in table {

@@ -7,9 +7,10 @@
 //! | [`nested`] | `MAJ:MIN key=value …` a line | `io.stat`, `io.max` |
 //! | [`single`] | one number, or `max` | `memory.*`, `pids.*`, `cpu.weight`, `cpu.idle`, … |
 //! | [`cpu_max`] | `quota period` | `cpu.max` |
-//! | [`knob`] | the text of a [`Knob`](crate::model::Knob) | the six files that we hold |
+//! | [`knob`] | the text of a [`Knob`](crate::model::Knob) | the files that we hold |
 //! | [`controllers`] | words on one line | `cgroup.controllers`, `cgroup.subtree_control` |
 //! | [`proc_stat`] | columns after `cpu` | `/proc/stat` |
+//! | [`loadavg`] | columns on one line | `/proc/loadavg` |
 //! | [`meminfo`] | `Label: N kB` a line | `/proc/meminfo` |
 //! | [`schedstat`] | three numbers | `/proc/PID/schedstat` |
 //! | [`pids`] | one number a line | `cgroup.procs` |
@@ -37,6 +38,7 @@ pub mod controllers;
 pub mod cpu_max;
 pub mod flat;
 pub mod knob;
+pub mod loadavg;
 pub mod meminfo;
 pub mod mountinfo;
 pub mod nested;

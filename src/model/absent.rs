@@ -37,6 +37,11 @@ pub enum Absent {
 /// A value, or the reason why there is none.
 pub type Reading<T> = Result<T, Absent>;
 
+/// What an older recording says of something that it has not.
+pub(super) const fn unread<T>() -> Reading<T> {
+    Err(Absent::NotRead)
+}
+
 impl fmt::Display for Absent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

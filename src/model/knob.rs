@@ -27,6 +27,8 @@ pub enum Knob {
     MemoryHigh = 5,
     /// `memory.swap.max`: how much of it may be in swap.
     MemorySwapMax = 6,
+    /// `pids.max`: how many tasks may be in it. One that has more keeps them: its forks fail.
+    PidsMax = 7,
 }
 
 /// `cpu.max`: how much CPU time a cgroup may use in each period.
@@ -52,6 +54,8 @@ pub enum KnobValue {
     Burst(Span),
     /// For [`Knob::MemoryHigh`] and [`Knob::MemorySwapMax`].
     Bytes(Limit<Bytes>),
+    /// For [`Knob::PidsMax`].
+    Tasks(Limit<u64>),
 }
 
 /// The longest text of a knob that is kept: two 20-digit numbers and a blank fit.
@@ -66,13 +70,14 @@ pub struct Original {
 
 impl Knob {
     /// Every knob, in restore order.
-    pub const ALL: [Knob; 6] = [
+    pub const ALL: [Knob; 7] = [
         Knob::CpuIdle,
         Knob::CpuWeight,
         Knob::CpuMax,
         Knob::CpuMaxBurst,
         Knob::MemoryHigh,
         Knob::MemorySwapMax,
+        Knob::PidsMax,
     ];
 
     /// The file's name in the cgroup's directory.
@@ -85,6 +90,7 @@ impl Knob {
             Knob::CpuMaxBurst => "cpu.max.burst",
             Knob::MemoryHigh => "memory.high",
             Knob::MemorySwapMax => "memory.swap.max",
+            Knob::PidsMax => "pids.max",
         }
     }
 
@@ -106,6 +112,7 @@ impl Knob {
         match self {
             Knob::CpuIdle | Knob::CpuWeight | Knob::CpuMax | Knob::CpuMaxBurst => Resource::Cpu,
             Knob::MemoryHigh | Knob::MemorySwapMax => Resource::Memory,
+            Knob::PidsMax => Resource::Pids,
         }
     }
 
@@ -118,6 +125,7 @@ impl Knob {
             Knob::CpuMax | Knob::CpuMaxBurst => Rung::Cap,
             Knob::MemoryHigh => Rung::High,
             Knob::MemorySwapMax => Rung::Swap,
+            Knob::PidsMax => Rung::Clamp,
         }
     }
 
@@ -158,6 +166,8 @@ impl fmt::Display for KnobValue {
             },
             KnobValue::Burst(burst) => write!(f, "{}", burst.micros()),
             KnobValue::Bytes(limit) => limit.fmt(f),
+            KnobValue::Tasks(Limit::Max) => f.write_str("max"),
+            KnobValue::Tasks(Limit::At(tasks)) => write!(f, "{tasks}"),
         }
     }
 }

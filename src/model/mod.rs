@@ -17,6 +17,7 @@ mod topology;
 mod unit;
 mod view;
 
+use absent::unread;
 pub use absent::{Absent, Reading};
 pub use explain::{
     BlameView, End, EntitledBy, EntitledView, Excuse, Explained, Explanation, Fate, HoldView,
@@ -28,8 +29,8 @@ pub use plan::{
     Verdict, WhyNobody, Written,
 };
 pub use policy::{
-    CpuPolicy, DetectPolicy, Matcher, MemoryPolicy, Mode, Policy, RecordPolicy, ReleasePolicy,
-    RuntimePolicy,
+    CpuPolicy, DetectPolicy, Matcher, MemoryPolicy, Mode, PidsPolicy, Policy, RecordPolicy,
+    ReleasePolicy, RuntimePolicy,
 };
 pub use replay::{
     Agreement, By, Difference, Extent, Paces, Replayed, Simulated, SimulatedTrace, Tally, Told,

@@ -13,6 +13,8 @@ pub enum Resource {
     Cpu,
     /// Memory.
     Memory,
+    /// Tasks: the process identifiers that all share.
+    Pids,
 }
 
 /// What the brain wants after one sample.
@@ -243,7 +245,7 @@ pub struct Contender {
     pub id: GroupId,
     /// Its part of all blame for this victim.
     pub blame: Share,
-    /// What it used: CPUs, or bytes a second of growth.
+    /// What it used: CPUs, or bytes a second of growth, or tasks.
     pub usage: f64,
     /// What it may use while others want more, in the same unit.
     pub entitlement: f64,
@@ -294,12 +296,14 @@ pub enum Rung {
     High,
     /// `memory.swap.max`.
     Swap,
+    /// `pids.max`: what is there goes on, and no more can be started.
+    Clamp,
 }
 
 impl Rung {
     /// Whether this rung takes something away that nobody else would use.
     #[must_use]
     pub const fn is_hard(self) -> bool {
-        matches!(self, Rung::Cap | Rung::Swap)
+        matches!(self, Rung::Cap | Rung::Swap | Rung::Clamp)
     }
 }

@@ -14,6 +14,8 @@ pub struct Policy {
     pub cpu: CpuPolicy,
     /// `[memory]`.
     pub memory: MemoryPolicy,
+    /// `[pids]`.
+    pub pids: PidsPolicy,
     /// `[release]`.
     pub release: ReleasePolicy,
     /// `[runtime]`.
@@ -92,6 +94,18 @@ pub struct MemoryPolicy {
     pub floor: Bytes,
     /// `swap`: whether `memory.swap.max` may be used.
     pub swap: bool,
+}
+
+/// `[pids]`: the ladder of tasks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PidsPolicy {
+    /// `enforce`: false watches and tells only.
+    pub enforce: bool,
+    /// `reserve`: the part of the tasks that the host can have which is kept free. Containers that grow so
+    /// fast that less would be left in twenty seconds are harm.
+    pub reserve: Share,
+    /// `floor`: no `pids.max` under this is written, unless twice as many are not left.
+    pub floor: u32,
 }
 
 /// `[release]`: how limits are given back.
@@ -186,6 +200,11 @@ impl Default for Policy {
                 floor: Bytes::from_mib(64),
                 swap: true,
             },
+            pids: PidsPolicy {
+                enforce: true,
+                reserve: Share::new(0.1),
+                floor: 1_024,
+            },
             release: ReleasePolicy {
                 quiet: Span::from_secs(2),
                 hold: Span::from_secs(2),
@@ -239,6 +258,7 @@ impl Policy {
         match resource {
             Resource::Cpu => self.cpu.enforce,
             Resource::Memory => self.memory.enforce,
+            Resource::Pids => self.pids.enforce,
         }
     }
 }

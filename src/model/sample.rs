@@ -31,6 +31,12 @@ pub struct HostSample {
     pub swap_total: Reading<Bytes>,
     /// `SwapFree`.
     pub swap_free: Reading<Bytes>,
+    /// Tasks that exist, threads included (the second number of the fourth field of `/proc/loadavg`).
+    #[serde(default = "super::unread")]
+    pub tasks: Reading<u64>,
+    /// How many can exist: the lesser of `kernel.threads-max` and `kernel.pid_max`.
+    #[serde(default = "super::unread")]
+    pub tasks_max: Reading<u64>,
 }
 
 /// One container's counters and levels.
@@ -48,7 +54,7 @@ pub struct ContainerSample {
     pub memory: Reading<MemoryUse>,
     /// `memory.pressure`.
     pub memory_stall: Reading<Stall>,
-    /// `pids.current`: tasks, threads included. Read when throttling is seen.
+    /// `pids.current`: tasks, threads included.
     pub tasks: Reading<u64>,
 }
 
@@ -88,6 +94,8 @@ impl Default for HostSample {
             memory_available: Err(super::Absent::NotRead),
             swap_total: Err(super::Absent::NotRead),
             swap_free: Err(super::Absent::NotRead),
+            tasks: Err(super::Absent::NotRead),
+            tasks_max: Err(super::Absent::NotRead),
         }
     }
 }

@@ -202,8 +202,16 @@ fn containers_and_protected_services_are_watched() {
 
 #[test]
 fn only_what_takes_from_nobody_is_soft() {
-    let hard = [Rung::Weight, Rung::Idle, Rung::Cap, Rung::High, Rung::Swap].map(Rung::is_hard);
-    assert_eq!(hard, [false, false, true, false, true]);
+    let hard = [
+        Rung::Weight,
+        Rung::Idle,
+        Rung::Cap,
+        Rung::High,
+        Rung::Swap,
+        Rung::Clamp,
+    ]
+    .map(Rung::is_hard);
+    assert_eq!(hard, [false, false, true, false, true, true]);
 }
 
 #[test]

@@ -113,6 +113,9 @@ pub struct Knobs {
     pub memory_max: Reading<Limit<Bytes>>,
     /// `memory.swap.max`.
     pub memory_swap_max: Reading<Limit<Bytes>>,
+    /// `pids.max`.
+    #[serde(default = "super::unread")]
+    pub pids_max: Reading<Limit<u64>>,
 }
 
 impl Knobs {
@@ -127,6 +130,7 @@ impl Knobs {
             memory_high: Err(why),
             memory_max: Err(why),
             memory_swap_max: Err(why),
+            pids_max: Err(why),
         }
     }
 
@@ -140,6 +144,7 @@ impl Knobs {
             Knob::CpuMaxBurst => self.cpu_max_burst.ok().map(KnobValue::Burst),
             Knob::MemoryHigh => self.memory_high.ok().map(KnobValue::Bytes),
             Knob::MemorySwapMax => self.memory_swap_max.ok().map(KnobValue::Bytes),
+            Knob::PidsMax => self.pids_max.ok().map(KnobValue::Tasks),
         }
     }
 }

@@ -78,11 +78,12 @@ impl Brain {
 
     /// Whom a victim's harm leads to, or why to nobody.
     pub(super) fn whom(&self, resource: Resource, victim: GroupId) -> Result<Culprits, WhyNobody> {
-        if self
-            .held
-            .iter()
-            .any(|h| h.resource == resource && matches!(h.proof, Proof::Proving(_)))
-        {
+        // Of tasks nothing has to be proved: who is clamped starts no more, whoever else does.
+        let is_plain = resource == Resource::Pids;
+        let proving = |held: &Intervention| {
+            held.resource == resource && matches!(held.proof, Proof::Proving(_))
+        };
+        if !is_plain && self.held.iter().any(proving) {
             return Err(WhyNobody::Busy);
         }
         let track = self.track(victim).ok_or(WhyNobody::NoExcess)?;
@@ -91,10 +92,14 @@ impl Brain {
         let free = |id: GroupId| {
             !self.holds(id, resource)
                 && self.track(id).is_some_and(|t| {
-                    !t.protected && t.exonerated.is_none_or(|one| one.until <= self.now)
+                    let cleared = t.exonerated.is_some_and(|one| one.until > self.now);
+                    !t.protected && (is_plain || !cleared)
                 })
         };
         let crowd = |Crowd| WhyNobody::NoMargin;
+        if is_plain && let Some(found) = ledger.most_blamed(free) {
+            return Ok(found);
+        }
         if let Some(found) = ledger.culprits(margin, free).map_err(crowd)? {
             return Ok(found);
         }
@@ -244,6 +249,7 @@ impl Brain {
             high_floor: self.policy.memory.floor.max(suspect.level.get()).max(fair),
             cpus: self.host.cpus.max(1),
             ram,
+            tasks: self.host.tasks_max.unwrap_or(u64::MAX),
         };
         let mut lift = None;
         let (group, place, within) = match resource {
@@ -303,6 +309,23 @@ impl Brain {
                 }
                 let current = suspect.memory.map_or(Bytes(0), |memory| memory.current);
                 let place = ladder::first_high(current, &bounds)?;
+                (suspect.group, place, None)
+            }
+            Resource::Pids => {
+                bounds.original = self.tree.groups[suspect.group].knobs;
+                if bounds.original.pids_max.is_err() {
+                    return None;
+                }
+                let (has, level) = (suspect.tasks?, suspect.tasks_level.get());
+                let free = self.tasks_unclaimed(aggressor);
+                let place = ladder::first_clamp(
+                    has,
+                    level,
+                    free,
+                    self.fair_tasks(),
+                    &bounds,
+                    &self.policy,
+                )?;
                 (suspect.group, place, None)
             }
         };

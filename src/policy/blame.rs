@@ -143,6 +143,14 @@ impl Ledger {
         Ok(who[0].map(|_| Culprits { who }))
     }
 
+    /// The most blamed alone, however many are alike; `None` where nobody is left.
+    pub(super) fn most_blamed(&self, may_be_held: impl Fn(GroupId) -> bool) -> Option<Culprits> {
+        let (id, _) = self.ranked().find(|(id, _)| may_be_held(*id))?;
+        let mut who = [None; JOINT];
+        who[0] = Some(id);
+        Some(Culprits { who })
+    }
+
     /// Whether this one is the most blamed, or within `margin` of it.
     pub(super) fn points_at(&self, id: GroupId, margin: f64) -> bool {
         let mut ranked = self.ranked();

@@ -28,9 +28,11 @@ pub struct Brain {
     pub(super) claims: Vec<Claim>,
     pub(super) entitlements: Vec<f64>,
     /// Since when no bucket of the resource holds anything.
-    pub(super) calm_since: [Option<Time>; 2],
+    pub(super) calm_since: [Option<Time>; 3],
     /// The last answer to an alarm, so that the same "nobody" is told once.
-    pub(super) told: [Option<(GroupId, WhyNobody, Time)>; 2],
+    pub(super) told: [Option<(GroupId, WhyNobody, Time)>; 3],
+    /// Whether the host is about to run out of tasks.
+    pub(super) tasks_run_out: bool,
     /// The alarms of one resource, the worst first; here for its room only.
     pub(super) alarms: Vec<(Span, GroupId)>,
     /// What was done before; nothing is decided by it.
@@ -39,7 +41,7 @@ pub struct Brain {
     pub(super) step: Step,
 }
 
-pub(super) const RESOURCES: [Resource; 2] = [Resource::Cpu, Resource::Memory];
+pub(super) const RESOURCES: [Resource; 3] = [Resource::Cpu, Resource::Memory, Resource::Pids];
 /// The host has CPU to spare when this part of it was idle.
 pub(super) const SPARE: f64 = 0.1;
 /// Memory is short when less than so many times the policy's reserve is available.
@@ -65,8 +67,9 @@ impl Brain {
             shares: Shares::default(),
             claims: Vec::new(),
             entitlements: Vec::new(),
-            calm_since: [None; 2],
-            told: [None; 2],
+            calm_since: [None; 3],
+            told: [None; 3],
+            tasks_run_out: false,
             alarms: Vec::new(),
             chronicle: Chronicle::default(),
             now: Time(0),
@@ -118,6 +121,7 @@ impl Brain {
         }
         self.observe(sample);
         self.entitle();
+        self.foresee_tasks();
         let harmed = self.sum_harm();
         self.learn();
         self.judge();
@@ -151,7 +155,7 @@ impl Brain {
 
     pub(super) fn observe(&mut self, sample: &Sample) {
         for track in &mut self.tracks {
-            track.fresh = [false; 2];
+            track.fresh = [false; 3];
         }
         for read in &sample.containers {
             if let Some(track) = self.track_mut(read.id) {
@@ -237,7 +241,10 @@ impl Brain {
             } else if RESOURCES.into_iter().any(|r| self.strained(track, r)) {
                 Some(1)
             } else {
-                (track.excess > 0.0 || track.memory_excess > 0.0).then_some(2)
+                RESOURCES
+                    .into_iter()
+                    .any(|resource| track.excess(resource) > 0.0)
+                    .then_some(2)
             }
         };
         for wanted in 0..3 {
@@ -276,7 +283,7 @@ impl Brain {
             } else if track.protected {
                 Role::Protected
             } else if self.step.pace == Pace::Alert
-                && (track.excess > 0.02 || track.memory_excess > 0.0)
+                && (track.excess > 0.02 || track.memory_excess > 0.0 || track.tasks_excess > 0.0)
             {
                 Role::Suspect
             } else {
@@ -319,6 +326,10 @@ impl Brain {
             self.track(id).map_or((0.0, 0.0), |suspect| match resource {
                 Resource::Cpu => (suspect.usage(Over::Half), suspect.entitlement),
                 Resource::Memory => (suspect.growth(Over::Two), 0.0),
+                Resource::Pids => (
+                    suspect.has_tasks(),
+                    Self::may_have_tasks(suspect, self.fair_tasks()),
+                ),
             })
         };
         Evidence {

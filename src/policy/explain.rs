@@ -73,6 +73,7 @@ impl Brain {
             strains: vec![
                 self.strain_view(track, Resource::Cpu),
                 self.strain_view(track, Resource::Memory),
+                self.strain_view(track, Resource::Pids),
             ],
             held: views(|held| held.aggressor),
             helped: views(|held| held.victim),
@@ -130,11 +131,13 @@ impl Brain {
 
     fn strain_view(&self, track: &Track, resource: Resource) -> StrainView {
         let strain = track.strain(resource);
-        let psi = match resource {
-            Resource::Cpu => &track.cpu_psi,
-            Resource::Memory => &track.memory_psi,
+        let (stalled, measured) = match resource {
+            Resource::Cpu => (track.cpu_psi.rate(Over::Half), track.cpu_psi.at()),
+            Resource::Memory => (track.memory_psi.rate(Over::Half), track.memory_psi.at()),
+            // Nobody waits for a task: the fork fails.
+            Resource::Pids => (0.0, track.tasks_use.at()),
         };
-        let (stalled, harm) = (psi.rate(Over::Half).min(1.0), strain.rate(Over::Half));
+        let (stalled, harm) = (stalled.min(1.0), strain.rate(Over::Half));
         let size = self.policy.detect.bucket;
         let case = if strain.bucket.calm(size) {
             Case::default()
@@ -150,13 +153,13 @@ impl Brain {
             } else {
                 None
             },
-            imminent: resource == Resource::Memory && harm > stalled + NOTHING,
+            imminent: resource != Resource::Cpu && harm > stalled + NOTHING,
             baseline: strain.calm(&self.policy),
             tolerance: self.tolerance(track, resource),
             bucket_s: strain.bucket.level().as_secs_f64(),
             bucket_size_s: size.as_secs_f64(),
             alarmed: strain.bucket.alarmed(),
-            measured_s: psi.at().map(|at| self.now.since(at).as_secs_f64()),
+            measured_s: measured.map(|at| self.now.since(at).as_secs_f64()),
             entitled: self.entitled_view(track, resource),
             suspects: case.suspects,
             others: case.others,
@@ -176,6 +179,7 @@ impl Brain {
             Resource::Memory if track.is_at(self.own_limit(track.group)) => Some(Excuse::OwnLimit),
             Resource::Memory if track.memory_excess > 0.0 => Some(Excuse::Grows),
             Resource::Memory => Some(Excuse::Plenty),
+            Resource::Pids => None,
         }
     }
 
@@ -222,6 +226,22 @@ impl Brain {
                     demand: level.0 as f64,
                     owed_s: 0.0,
                     grows: track.growth(Over::Two),
+                }
+            }
+            Resource::Pids => {
+                let (fair, level) = (self.fair_tasks(), track.tasks_level.get() as f64);
+                EntitledView {
+                    usage,
+                    entitlement,
+                    by: if entitlement < fair {
+                        EntitledBy::Demand
+                    } else {
+                        EntitledBy::FairShare
+                    },
+                    fair,
+                    demand: level,
+                    owed_s: 0.0,
+                    grows: track.tasks_pace(),
                 }
             }
         }
@@ -273,7 +293,7 @@ impl Brain {
         }
     }
 
-    /// What the place leaves the one that is held, whatever others want: CPUs, or bytes.
+    /// What the place leaves the one that is held, whatever others want: CPUs, or bytes, or tasks.
     fn leaves(&self, held: &Intervention, lever: Option<usize>) -> f64 {
         match held.place {
             Place::Weight(weight) => lever.map_or(0.0, |lever| {
@@ -285,6 +305,7 @@ impl Brain {
             Place::Idle => 0.0,
             Place::Cap(cpus) => cpus,
             Place::High(bytes) | Place::Swap(bytes) => bytes.0 as f64,
+            Place::Clamp(tasks) => tasks as f64,
         }
     }
 }

@@ -107,13 +107,14 @@ impl Brain {
         // The cliff is near and somebody runs towards it: harm that is about to come. Pressure would
         // tell too late: a container whose page cache is taken waits for its disk, not for memory.
         let imminent = grower && self.available_soon().is_some_and(|soon| soon < reserve);
-        let mut any = [false; 2];
+        let mut any = [false; RESOURCES.len()];
         for at in 0..self.tracks.len() {
             for (resource, any) in RESOURCES.into_iter().zip(&mut any) {
                 if self.tracks[at].fresh[resource as usize] {
                     match resource {
                         Resource::Cpu => self.feed_cpu(at),
                         Resource::Memory => self.feed_memory(at, shortage, imminent),
+                        Resource::Pids => self.feed_tasks(at),
                     }
                 } else {
                     self.forget_old(at, resource);
@@ -127,7 +128,7 @@ impl Brain {
         for (since, any) in self.calm_since.iter_mut().zip(any) {
             *since = if any { None } else { since.or(Some(self.now)) };
         }
-        any[0] || any[1]
+        any.contains(&true)
     }
 
     /// Nobody stays a victim by what was read long ago.

@@ -87,6 +87,7 @@ impl Brain {
             let knobs: &[Knob] = match held.resource {
                 Resource::Cpu => &[Knob::CpuIdle, Knob::CpuWeight, Knob::CpuMax],
                 Resource::Memory => &[Knob::MemorySwapMax, Knob::MemoryHigh],
+                Resource::Pids => &[Knob::PidsMax],
             };
             let group = held.lever;
             let releases = knobs.iter().map(|&knob| Change::Release { group, knob });

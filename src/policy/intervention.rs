@@ -165,7 +165,7 @@ impl Intervention {
     /// How long an experiment takes: memory moves slower.
     pub(super) fn verify(&self, policy: &Policy) -> Span {
         match self.resource {
-            Resource::Cpu => policy.detect.verify,
+            Resource::Cpu | Resource::Pids => policy.detect.verify,
             Resource::Memory => policy.detect.verify.scaled(5.0),
         }
     }
@@ -268,6 +268,9 @@ impl Intervention {
         let needed = self.harm_before * (1.0 - policy.detect.relief.get());
         if self.imagined {
             Move::Judge(Verdict::Unproven)
+        } else if self.resource == Resource::Pids {
+            // It starts no more. Whether others do is not its doing.
+            Move::Judge(Verdict::Confirmed)
         } else if seen.rests || seen.measured == Span::ZERO {
             // A further step that nothing is known of is not kept.
             self.undo
@@ -317,10 +320,10 @@ impl Intervention {
             || seen.harm > 0.5 * self.harm_at_first
     }
 
-    /// Whether the way back of a memory limit has no room for the next step: what is given there is
-    /// taken for good, while a CPU is only shared for as long as it is given.
+    /// Whether the way back of a limit of memory or of tasks has no room for the next step: what is given
+    /// there is taken for good, while a CPU is only shared for as long as it is given.
     pub(super) fn is_full(&self, seen: &Seen) -> bool {
-        self.resource == Resource::Memory && seen.wants
+        self.resource != Resource::Cpu && seen.wants
     }
 
     /// A rung that takes away what nobody uses is tried back after the escape time, whatever the
@@ -371,6 +374,7 @@ mod tests {
                 high_floor: Bytes(0),
                 cpus: 1,
                 ram: Bytes(0),
+                tasks: 0,
             },
             place,
             under: [None; 2],

@@ -6,7 +6,7 @@ use super::ladder::{self, Place};
 use super::lever;
 use super::track::Track;
 use super::window::Over;
-use crate::model::{Bytes, End, EventKind, GroupId, Resource, Span, Verdict};
+use crate::model::{Bytes, End, EventKind, GroupId, Resource, Rung, Span, Verdict};
 
 impl Brain {
     /// Whether this container is held on this resource.
@@ -68,6 +68,10 @@ impl Brain {
                 let step = aggressor.map_or(0.0, |track| Self::would_take(track, held));
                 let short = SHORT * self.policy.memory.reserve.get();
                 self.available().is_some_and(|now| now - step < short)
+            }
+            (Resource::Pids, place) => {
+                let next = ladder::looser(place, held.tightest, &held.bounds);
+                self.has_no_tasks_for(held, next)
             }
         };
         let rests = |over: Over| {
@@ -184,6 +188,7 @@ impl Brain {
             Place::Cap(cpus) => policy.cpu.cap && cpus >= policy.cpu.cap_floor,
             Place::High(high) => high >= ladder::page(policy.memory.floor),
             Place::Swap(_) => policy.memory.swap,
+            Place::Clamp(_) => true,
         };
         rung && self.policy.enforces(resource)
     }
@@ -208,10 +213,11 @@ impl Brain {
         }
     }
 
-    /// Hard rungs that turned out wrong have a budget per suspect, refilled by time.
+    /// Hard rungs that turned out wrong have a budget per suspect, refilled by time. A clamp is never wrong.
     pub(super) fn allowed(&self, aggressor: GroupId, place: Place) -> bool {
         const WRONG: u32 = 3;
         !place.rung().is_hard()
+            || place.rung() == Rung::Clamp
             || self
                 .track(aggressor)
                 .is_some_and(|track| track.wrong < WRONG)

@@ -2,6 +2,7 @@
 //!
 //! CPU: weight, then (only by policy) idle, then a cap; where no weight reaches, the cap at once.
 //! Memory: `memory.high` in steps, then the swap limit. Tightening multiplies, release adds.
+//! Tasks: `pids.max`, once; on the way back it doubles.
 //! Nothing here goes under the policy's floors or over the original.
 
 use crate::model::{Bytes, CpuMax, Knob, KnobValue, Knobs, Limit, Policy, Rung, Span, Weight};
@@ -19,6 +20,8 @@ pub(super) enum Place {
     High(Bytes),
     /// `memory.swap.max` of the aggressor.
     Swap(Bytes),
+    /// `pids.max` of the aggressor.
+    Clamp(u64),
 }
 
 /// What bounds the ladder of one intervention.
@@ -35,6 +38,8 @@ pub(super) struct Bounds {
     pub cpus: u32,
     /// RAM of the host.
     pub ram: Bytes,
+    /// Tasks that the host can have.
+    pub tasks: u64,
 }
 
 /// What the first CPU rung is computed from.
@@ -125,6 +130,26 @@ pub(super) fn first_high(current: Bytes, bounds: &Bounds) -> Option<Place> {
     (high < own).then_some(Place::High(high))
 }
 
+/// The clamp: as many again as it has, or had in calm, and at least the policy's floor, which is more than
+/// an ordinary program starts; but not more than half of what is left over the reserve (`free`), unless
+/// that is under what anybody may have: the floor, or an equal share (`fair`). Never less than it has: what
+/// runs is not the question, what is started is. `None` where its own limit leaves it no more than that.
+pub(super) fn first_clamp(
+    has: u64,
+    level: u64,
+    free: f64,
+    fair: f64,
+    bounds: &Bounds,
+    policy: &Policy,
+) -> Option<Place> {
+    let ample = u64::from(policy.pids.floor).max(has.max(level).saturating_mul(2));
+    let least = u64::from(policy.pids.floor).min(fair as u64).max(1);
+    let clamp = ample
+        .min(has.saturating_add((free / 2.0) as u64))
+        .max(least);
+    (clamp < original_clamp(bounds)).then_some(Place::Clamp(clamp))
+}
+
 /// The next place down; `None` at the end of what the policy allows.
 pub(super) fn tighter(
     place: Place,
@@ -155,7 +180,7 @@ pub(super) fn tighter(
             };
             (policy.memory.swap && limited).then_some(Place::Swap(page(swapped)))
         }
-        Place::Swap(_) => None,
+        Place::Swap(_) | Place::Clamp(_) => None,
     }
 }
 
@@ -181,6 +206,10 @@ pub(super) fn looser(place: Place, tightest: Place, bounds: &Bounds) -> Option<P
             };
             (next < original).then_some(Place::High(page(next)))
         }
+        (Place::Clamp(tasks), _) => {
+            let next = tasks.saturating_mul(2);
+            (next < original_clamp(bounds)).then_some(Place::Clamp(next))
+        }
         _ => None,
     }
 }
@@ -204,6 +233,7 @@ impl Place {
             Place::Cap(cpus) => (Knob::CpuMax, KnobValue::CpuMax(quota(cpus, bounds, policy))),
             Place::High(high) => (Knob::MemoryHigh, KnobValue::Bytes(Limit::At(high))),
             Place::Swap(most) => (Knob::MemorySwapMax, KnobValue::Bytes(Limit::At(most))),
+            Place::Clamp(tasks) => (Knob::PidsMax, KnobValue::Tasks(Limit::At(tasks))),
         }
     }
 
@@ -215,6 +245,7 @@ impl Place {
             Place::Cap(_) => Rung::Cap,
             Place::High(_) => Rung::High,
             Place::Swap(_) => Rung::Swap,
+            Place::Clamp(_) => Rung::Clamp,
         }
     }
 }
@@ -240,6 +271,14 @@ fn quota(cpus: f64, bounds: &Bounds, policy: &Policy) -> CpuMax {
 
 pub(super) fn original_weight(bounds: &Bounds) -> Weight {
     bounds.original.cpu_weight.unwrap_or(Weight::DEFAULT)
+}
+
+/// The original limit of tasks; without one, all that the host can have.
+pub(super) fn original_clamp(bounds: &Bounds) -> u64 {
+    match bounds.original.pids_max {
+        Ok(Limit::At(tasks)) => tasks,
+        _ => bounds.tasks,
+    }
 }
 
 /// The original cap in CPUs, if there is one.
@@ -277,11 +316,13 @@ mod tests {
                 memory_high: Ok(Limit::Max),
                 memory_max: Ok(Limit::Max),
                 memory_swap_max: Ok(Limit::Max),
+                pids_max: Ok(Limit::Max),
             },
             cap_floor: 0.05,
             high_floor: Bytes::from_mib(64),
             cpus: 1,
             ram: Bytes::from_mib(2_048),
+            tasks: 30_000,
         }
     }
 
@@ -361,6 +402,31 @@ mod tests {
     }
 
     #[test]
+    fn a_clamp_leaves_as_many_again_but_never_more_than_half_of_what_is_left() {
+        let clamp = |has, level, free| {
+            first_clamp(has, level, free, 250.0, &bounds(100), &Policy::default())
+        };
+        let at = |tasks| Some(Place::Clamp(tasks));
+        assert_eq!(clamp(300, 10, 20_000.0), at(1_024), "the floor");
+        assert_eq!(clamp(3_000, 10, 20_000.0), at(6_000));
+        assert_eq!(clamp(3_000, 5_000, 20_000.0), at(10_000));
+        assert_eq!(clamp(300, 10, 100.0), at(350));
+        assert_eq!(clamp(300, 10, 0.0), at(300));
+        assert_eq!(clamp(100, 10, 0.0), at(250), "its share");
+        assert_eq!(
+            clamp(20_000, 10, 80_000.0),
+            None,
+            "more than the host can have"
+        );
+        let mut limited = bounds(100);
+        limited.original.pids_max = Ok(Limit::At(1_000));
+        assert_eq!(
+            first_clamp(300, 10, 20_000.0, 250.0, &limited, &Policy::default()),
+            None
+        );
+    }
+
+    #[test]
     fn idle_comes_only_by_policy() {
         let weight = Place::Weight(Weight::new(9).unwrap());
         let mut policy = Policy::default();
@@ -386,6 +452,7 @@ mod tests {
                 first_weight(&first, &bounds, &policy),
                 first_cap(guaranteed, &bounds),
                 first_high(Bytes(current), &bounds),
+                first_clamp(current >> 25, current >> 30, 10_000.0, 250.0, &bounds, &policy),
             ] {
                 let mut place = start;
                 let mut steps = 0;
@@ -397,6 +464,7 @@ mod tests {
                         }
                         Place::Cap(cpus) => prop_assert!(cpus >= bounds.cap_floor && cpus <= 1.0),
                         Place::High(high) => prop_assert!(high >= bounds.high_floor),
+                        Place::Clamp(tasks) => prop_assert!(tasks < 30_000),
                         Place::Idle | Place::Swap(_) => {}
                     }
                     steps += 1;
@@ -409,15 +477,19 @@ mod tests {
         #[test]
         fn every_way_back_ends_at_the_original_and_never_goes_over_it(
             weight in 2_u32..=10_000, from in 1_u32..10_000, cap in 0.05_f64..1.0,
-            high in (64_u64 << 20)..(2_u64 << 30),
+            high in (64_u64 << 20)..(2_u64 << 30), tasks in 1_u64..40_000,
         ) {
             let bounds = bounds(weight);
             let from = Weight::new(from.min(weight)).unwrap();
-            for start in [Place::Weight(from), Place::Cap(cap), Place::High(Bytes(high)), Place::Idle] {
+            for start in [
+                Place::Weight(from), Place::Cap(cap), Place::High(Bytes(high)), Place::Idle,
+                Place::Clamp(tasks),
+            ] {
                 let mut place = Some(start);
                 let mut steps = 0;
                 while let Some(at) = place {
                     if let Place::Weight(w) = at { prop_assert!(w.get() <= weight); }
+                    if let Place::Clamp(now) = at { prop_assert!(now == tasks || now < 30_000); }
                     steps += 1;
                     prop_assert!(steps < 50);
                     place = looser(at, start, &bounds);

@@ -3,7 +3,7 @@
 //! Both are learned in calm only, so that an attack can neither teach that stalling is normal nor
 //! that taking everything is a habit.
 
-use crate::model::{Bytes, Span};
+use crate::model::Span;
 
 /// The quiet stall of one container in one resource: a fraction of time.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -61,26 +61,26 @@ impl Demand {
     }
 }
 
-/// The level of memory that a container has held in calm for about ten seconds.
+/// The level of memory, or of tasks, that a container has held in calm for about ten seconds.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Level {
-    held: Bytes,
+pub(super) struct Level<V> {
+    held: V,
 }
 
-impl Level {
-    pub(super) const fn get(&self) -> Bytes {
+impl<V: Copy> Level<V> {
+    pub(super) const fn get(&self) -> V {
         self.held
     }
 
     /// Takes the size at which it was met, as long as nothing better is known: one that was there, and does
     /// not grow, is no aggressor, however large it is.
-    pub(super) fn meet(&mut self, size: Bytes) {
+    pub(super) fn meet(&mut self, size: V) {
         self.held = size;
     }
 
     /// Takes the least size of the last ten calm seconds; what is not used any more is given up.
-    pub(super) fn learn(&mut self, least: Bytes) {
+    pub(super) fn learn(&mut self, least: V) {
         self.held = least;
     }
 }

@@ -16,6 +16,7 @@
 //! | `shared` | how low may a slice go that holds others besides the aggressor? |
 //! | `lift` | what does the victim get, where the policy allows the idle rung? |
 //! | `intervention` | did it help, shall it go on, when is it given back? |
+//! | `tasks` | who runs the host out of tasks? |
 //! | `strain` | what was done to one container in one resource, and by whom? |
 //! | `track` | everything known about one container |
 //! | `feed` | what was done to whom in this tick? |
@@ -51,6 +52,7 @@ mod release;
 mod shared;
 mod strain;
 mod suspects;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod track;

@@ -63,7 +63,7 @@ impl Brain {
 
     /// What it means that the one that is held still wants what is kept from it.
     fn demand(&self, held: &Intervention) -> Wait {
-        if held.resource == Resource::Memory {
+        if held.resource != Resource::Cpu {
             return Wait::Room;
         }
         let after = self.policy.release.escape.max(held.hold);

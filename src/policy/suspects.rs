@@ -84,6 +84,7 @@ impl Brain {
                 grows: match resource {
                     Resource::Cpu => 0.0,
                     Resource::Memory => one.track.growth(Over::Two),
+                    Resource::Pids => one.track.tasks_pace(),
                 },
                 fate: contest.fate(one),
             })
@@ -146,19 +147,21 @@ impl Brain {
         (left > Span::ZERO).then_some(left)
     }
 
-    /// What it takes: CPUs over half a second, or bytes.
+    /// What it takes: CPUs over half a second, or bytes, or tasks.
     pub(super) fn takes(&self, track: &Track, resource: Resource) -> f64 {
         match resource {
             Resource::Cpu => track.usage(Over::Half),
             Resource::Memory => track.size().0 as f64,
+            Resource::Pids => track.has_tasks(),
         }
     }
 
-    /// What it may take while others want more: CPUs, or bytes.
+    /// What it may take while others want more: CPUs, or bytes, or tasks.
     pub(super) fn may_take(&self, track: &Track, resource: Resource) -> f64 {
         match resource {
             Resource::Cpu => track.entitlement,
             Resource::Memory => (track.level.get().max(self.fair_memory())).0 as f64,
+            Resource::Pids => Self::may_have_tasks(track, self.fair_tasks()),
         }
     }
 

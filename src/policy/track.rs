@@ -4,7 +4,7 @@ use super::harm::{self, CpuStall, Harm};
 use super::ladder::Place;
 use super::learn::{Demand, Level};
 use super::strain::Strain;
-use super::window::{Over, Windows};
+use super::window::{Change, Over, Windows};
 use crate::model::{
     Bytes, ContainerSample, CpuUse, GroupId, Limit, MemoryUse, Policy, Resource, Role, Span, Stall,
     Time,
@@ -22,7 +22,7 @@ pub(super) struct Track {
     pub protected: bool,
     pub is_container: bool,
     /// Whether this tick read its stall, by resource: a reading counts once.
-    pub fresh: [bool; 2],
+    pub fresh: [bool; 3],
     pub cpu_use: Windows<CpuUse>,
     pub cpu_psi: Windows<Span>,
     /// What was throttled up to the last two readings of the stall, the older first. A stall is not read at
@@ -35,16 +35,21 @@ pub(super) struct Track {
     /// What [`memory`](Self::memory) was at the reading before.
     memory_before: Option<MemoryUse>,
     pub tasks: Option<u64>,
+    pub tasks_use: Windows<u64>,
     pub cpu: Strain,
     pub mem: Strain,
+    pub pids: Strain,
     pub demand: Demand,
-    pub level: Level,
+    pub level: Level<Bytes>,
+    pub tasks_level: Level<u64>,
     /// CPUs it may use while others want more, as of this tick.
     pub entitlement: f64,
     /// CPUs over its entitlement, over about 100 ms.
     pub excess: f64,
     /// Part of RAM over its entitled level, if it grows or thrashes.
     pub memory_excess: f64,
+    /// Part of all tasks of the host that it is about to start, if it grows over its level.
+    pub tasks_excess: f64,
     /// Since when it has harm that nothing answers.
     pub alert_since: Option<Time>,
     /// When calm was last learned from, and when demand was.
@@ -105,7 +110,7 @@ impl Track {
             group: 0,
             protected: false,
             is_container: true,
-            fresh: [false; 2],
+            fresh: [false; 3],
             cpu_use: Windows::new(),
             cpu_psi: Windows::new(),
             throttled: [None; 2],
@@ -114,13 +119,17 @@ impl Track {
             memory: None,
             memory_before: None,
             tasks: None,
+            tasks_use: Windows::new(),
             cpu: Strain::new(),
             mem: Strain::new(),
+            pids: Strain::new(),
             demand: Demand::default(),
             level: Level::default(),
+            tasks_level: Level::default(),
             entitlement: 0.0,
             excess: 0.0,
             memory_excess: 0.0,
+            tasks_excess: 0.0,
             alert_since: None,
             learned: None,
             credited: None,
@@ -139,6 +148,7 @@ impl Track {
         match resource {
             Resource::Cpu => &self.cpu,
             Resource::Memory => &self.mem,
+            Resource::Pids => &self.pids,
         }
     }
 
@@ -146,6 +156,7 @@ impl Track {
         match resource {
             Resource::Cpu => &mut self.cpu,
             Resource::Memory => &mut self.mem,
+            Resource::Pids => &mut self.pids,
         }
     }
 
@@ -154,6 +165,7 @@ impl Track {
         match resource {
             Resource::Cpu => self.excess,
             Resource::Memory => self.memory_excess,
+            Resource::Pids => self.tasks_excess,
         }
     }
 
@@ -184,7 +196,11 @@ impl Track {
             self.memory_use.push(sample.at, size);
         }
         if let Ok(tasks) = sample.tasks {
-            self.tasks = Some(tasks);
+            self.fresh[Resource::Pids as usize] = true;
+            if self.tasks.replace(tasks).is_none() {
+                self.tasks_level.meet(tasks);
+            }
+            self.tasks_use.push(sample.at, tasks);
         }
     }
 
@@ -212,6 +228,25 @@ impl Track {
         self.memory_use.change(over).map_or(0.0, |c| {
             (c.to.0 as f64 - c.from.0 as f64) / c.over.as_secs_f64()
         })
+    }
+
+    /// Tasks, threads included; none where they were never read.
+    pub(super) fn has_tasks(&self) -> f64 {
+        self.tasks.unwrap_or(0) as f64
+    }
+
+    /// Tasks that it gains a second, by the last half second or by the last ten, whichever was faster. A
+    /// time that is shorter counts as whole, so that one that was just met is not fast for that.
+    pub(super) fn tasks_pace(&self) -> f64 {
+        let pace = |over, least| {
+            self.tasks_use
+                .change(over)
+                .map_or(0.0, |change: Change<u64>| {
+                    let passed = change.over.max(least).as_secs_f64();
+                    (change.to as f64 - change.from as f64) / passed
+                })
+        };
+        pace(Over::Half, Span::from_millis(500)).max(pace(Over::Ten, Span::from_secs(10)))
     }
 
     /// Whether it has more memory than this place leaves it.
@@ -308,6 +343,10 @@ impl Track {
         if plenty && self.memory_use.whole(Over::Ten).is_some() {
             self.level
                 .learn(self.memory_use.long().min().unwrap_or_default());
+        }
+        if self.tasks_use.whole(Over::Ten).is_some() {
+            self.tasks_level
+                .learn(self.tasks_use.long().min().unwrap_or_default());
         }
     }
 

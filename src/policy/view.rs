@@ -119,6 +119,7 @@ impl Brain {
                 match held.resource {
                     Resource::Cpu => "cpu:",
                     Resource::Memory => "memory:",
+                    Resource::Pids => "pids:",
                 },
                 held.harm_at_first * 100.0
             ),

@@ -171,7 +171,7 @@ impl Paper {
 fn later(policy: &Policy, knob: Knob) -> Span {
     let verify = policy.detect.verify;
     match knob.resource() {
-        Resource::Cpu => verify.scaled(LATER),
+        Resource::Cpu | Resource::Pids => verify.scaled(LATER),
         Resource::Memory => verify.scaled(LATER * MEMORY_SLOWER),
     }
 }

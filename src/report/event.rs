@@ -215,6 +215,7 @@ fn usage(resource: Option<Resource>, usage: f64, entitlement: f64) -> String {
                 entitlement / mib
             )
         }
+        Some(Resource::Pids) => format!("has={usage:.0}tasks,of={entitlement:.0}tasks"),
         // Over half a second: what was decided on may be shorter.
         Some(Resource::Cpu) | None => format!("used={usage:.2}cpu/0.5s,of={entitlement:.2}cpu"),
     }
@@ -258,5 +259,6 @@ pub(super) const fn resource_word(resource: Resource) -> &'static str {
     match resource {
         Resource::Cpu => "cpu",
         Resource::Memory => "memory",
+        Resource::Pids => "pids",
     }
 }

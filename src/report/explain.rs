@@ -37,7 +37,11 @@ pub fn explanation_text(explanation: &Explanation, width: Option<u16>, paint: Pa
         text.push_str(&page.paragraph("", &sentence));
     }
     text.push('\n');
-    for strain in &explanation.strains {
+    let is_told = |strain: &&StrainView| {
+        // Nobody waits for tasks: there is something to tell of them only where they run out.
+        strain.resource != Resource::Pids || strain.imminent || strain.bucket_s > 0.0
+    };
+    for strain in explanation.strains.iter().filter(is_told) {
         let (label, sentences) = (resource_word(strain.resource), strain_text(strain));
         text.push_str(&page.list(label, &sentences));
     }
@@ -284,6 +288,10 @@ fn strain_text(strain: &StrainView) -> Vec<String> {
 
 fn waits(strain: &StrainView) -> String {
     let tolerated = percent(Some(strain.tolerance));
+    if strain.imminent && strain.resource == Resource::Pids {
+        return "tasks run out within twenty seconds while others start more: that is harm before a fork fails"
+            .to_owned();
+    }
     if strain.imminent {
         return "memory runs out within a second while others grow: that is harm before it waits"
             .to_owned();
@@ -354,14 +362,27 @@ fn takes(strain: &StrainView) -> String {
                 show(entitled.usage)
             )
         }
+        Resource::Pids => {
+            let by = match entitled.by {
+                EntitledBy::Demand => "a little more than it has held in calm",
+                EntitledBy::FairShare | EntitledBy::Rest => {
+                    "an equal part of what the host can have"
+                }
+            };
+            format!(
+                "has {}, may have {may} while they are short: {by}",
+                show(entitled.usage)
+            )
+        }
     }
 }
 
-/// CPUs or bytes.
+/// CPUs, bytes or tasks.
 pub(super) fn amount(resource: Resource, value: f64) -> String {
     match resource {
         Resource::Cpu => format!("{value:.2} CPUs"),
         Resource::Memory => size(Some(value.max(0.0) as u64)),
+        Resource::Pids => format!("{value:.0} tasks"),
     }
 }
 

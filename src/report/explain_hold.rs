@@ -83,10 +83,13 @@ fn meaning(hold: &HoldView) -> String {
         Rung::Cap => format!("it gets {leaves} at most, even if nobody wants the rest"),
         Rung::High => format!("above {leaves} the kernel takes memory back from it and slows it"),
         Rung::Swap => format!("no more than {leaves} of it may be in swap"),
+        Rung::Clamp => format!("it keeps what it has, and starts no more above {leaves}"),
     };
     text.push_str(&match hold.resource {
         Resource::Cpu => format!("; it takes {takes} now, and is entitled to {may}"),
-        Resource::Memory => format!("; it has {takes} now, and is entitled to {may}"),
+        Resource::Memory | Resource::Pids => {
+            format!("; it has {takes} now, and is entitled to {may}")
+        }
     });
     if hold.imagined {
         text.push_str("; NOT written (dry-run)");
@@ -102,8 +105,8 @@ fn proof(hold: &HoldView) -> String {
         Resource::Cpu => {
             format!("{victim} waited {before} % of the time by others' doing before, {now} % now")
         }
-        // Not all of it was waiting: memory that is about to run out counts too.
-        Resource::Memory => {
+        // Not all of it was waiting: what is about to run out counts too.
+        Resource::Memory | Resource::Pids => {
             format!("the harm to {victim} was {before} % of the time before, {now} % now")
         }
     };
@@ -188,6 +191,9 @@ fn wait(wait: &Wait, hold: &HoldView) -> String {
              same in {}",
             short(*trial)
         ),
+        Wait::Room if hold.resource == Resource::Pids => {
+            format!("there must be free tasks for what {held} would start: there are not")
+        }
         Wait::Room => {
             format!("there must be free memory for what {held} would take: there is not")
         }

@@ -34,6 +34,16 @@ pub(super) fn suspects_table(
             },
             |one| amount(Resource::Memory, one.entitlement),
         ),
+        Resource::Pids => columns(
+            |one| {
+                let has = amount(Resource::Pids, one.usage);
+                match one.grows {
+                    rate if rate >= 1.0 => format!("{has}, +{rate:.0}/s"),
+                    _ => has,
+                }
+            },
+            |one| amount(Resource::Pids, one.entitlement),
+        ),
     };
     let mut text = table(&columns, suspects, page.width, page.paint, |one| {
         if one.fate == Fate::Held {

@@ -242,6 +242,7 @@ const fn rung_word(rung: Rung) -> &'static str {
         Rung::Cap => "cap",
         Rung::High => "high",
         Rung::Swap => "swap",
+        Rung::Clamp => "clamp",
     }
 }
 

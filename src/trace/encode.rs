@@ -234,6 +234,8 @@ pub(super) enum NoFrame {
 pub(super) struct Decoder {
     deltas: Deltas,
     keyed: bool,
+    /// Of the segment that was begun last, where that is known.
+    format: Option<u32>,
 }
 
 impl Decoder {
@@ -247,7 +249,11 @@ impl Decoder {
     pub(super) fn frame(&mut self, from: &mut Cursor<'_>) -> Result<Frame, NoFrame> {
         let (tag, body) = take(from).ok_or(NoFrame::Malformed)?;
         Ok(match tag {
-            tag::START => Frame::Start(start(body)?),
+            tag::START => {
+                let start = start(body)?;
+                self.format = Some(start.format);
+                Frame::Start(start)
+            }
             tag::POLICY => {
                 let PolicyText { text, mode } = json(body)?;
                 Frame::Policy { text, mode }
@@ -262,7 +268,8 @@ impl Decoder {
                     self.keyed = true;
                 }
                 let mut body = Cursor::new(body);
-                let sample = self.deltas.take(&mut body).filter(|_| self.keyed);
+                let sample = self.deltas.take(&mut body, self.format.unwrap_or(FORMAT));
+                let sample = sample.filter(|_| self.keyed);
                 let whole = sample.filter(|_| body.is_empty());
                 Frame::Tick(whole.ok_or(NoFrame::Malformed)?)
             }

@@ -23,7 +23,10 @@ pub(super) const SLOTS_MAX: usize = 16_384;
 /// Values of each of a container's readings.
 const CONTAINER: [usize; 5] = [2, 2, 2, 2, 1];
 /// Values of each of the host's readings. The number of CPUs is one that is never absent.
-const HOST: [usize; 6] = [1; 6];
+const HOST: [usize; 8] = [1; 8];
+/// The first format that has the host's tasks, the last two of its readings. Where the format is older no bit
+/// of the mask speaks of them.
+const WITH_TASKS: u32 = 2;
 
 /// Up to two values, or the number of the reason why there are none.
 type Plain = Result<[u64; 2], u64>;
@@ -94,11 +97,15 @@ impl Deltas {
     }
 
     /// The sample that was put; `None` where the bytes are none.
-    pub(super) fn take(&mut self, from: &mut Cursor<'_>) -> Option<Sample> {
+    pub(super) fn take(&mut self, from: &mut Cursor<'_>, format: u32) -> Option<Sample> {
         let mut sample = Sample::default();
         self.at = from.delta(self.at)?;
         sample.at = Time(self.at);
         sample.host = host_in(&take_readings(&HOST, &mut self.host, from)?)?;
+        if format < WITH_TASKS {
+            let none = HostSample::default();
+            (sample.host.tasks, sample.host.tasks_max) = (none.tasks, none.tasks_max);
+        }
         let count = from.count(SLOTS_MAX)?;
         // Each takes four bytes at least: what the bytes cannot hold is not made room for.
         sample.containers.reserve_exact(count.min(from.len() / 4));
@@ -221,10 +228,15 @@ fn host_out(host: &HostSample) -> [Plain; HOST.len()] {
         bytes(host.memory_available),
         bytes(host.swap_total),
         bytes(host.swap_free),
+        pair(host.tasks, |tasks| [tasks, 0]),
+        pair(host.tasks_max, |tasks| [tasks, 0]),
     ]
 }
 
-fn host_in([cpus, idle, total, available, swap, free]: &[Plain; HOST.len()]) -> Option<HostSample> {
+fn host_in(
+    [cpus, idle, total, available, swap, free, tasks, tasks_max]: &[Plain; HOST.len()],
+) -> Option<HostSample> {
+    let count = |plain| unpair(plain, |[tasks, _]| tasks);
     let bytes = |plain| unpair(plain, |[bytes, _]| Bytes(bytes));
     Some(HostSample {
         cpus: u32::try_from((*cpus).ok()?[0]).ok()?,
@@ -233,6 +245,8 @@ fn host_in([cpus, idle, total, available, swap, free]: &[Plain; HOST.len()]) -> 
         memory_available: bytes(available)?,
         swap_total: bytes(swap)?,
         swap_free: bytes(free)?,
+        tasks: count(tasks)?,
+        tasks_max: count(tasks_max)?,
     })
 }
 

@@ -14,6 +14,7 @@ pub(crate) const TARGET: Target = Target {
         "cpu.max.burst",
         "memory.high",
         "memory.swap.max",
+        "pids.max",
     ],
 };
 

@@ -25,6 +25,7 @@ mod cpu_max;
 mod flat;
 mod journal;
 mod knob;
+mod loadavg;
 mod meminfo;
 mod mountinfo;
 mod nested;
@@ -57,6 +58,7 @@ const TARGETS: &[Target] = &[
     flat::TARGET,
     journal::TARGET,
     knob::TARGET,
+    loadavg::TARGET,
     meminfo::TARGET,
     mountinfo::TARGET,
     nested::TARGET,

@@ -2,7 +2,7 @@
 
 use crate::rig::{Group, Rig};
 use governor::kernel::{
-    controllers, flat, knob, meminfo, mountinfo, nested, pids, proc_stat, psi, schedstat,
+    controllers, flat, knob, loadavg, meminfo, mountinfo, nested, pids, proc_stat, psi, schedstat,
     self_cgroup, single,
 };
 use governor::model::{Bytes, CpuMax, Knob, KnobValue, Limit, Reading, Span, Weight};
@@ -65,6 +65,8 @@ fn shown() {
         table.extend(sizes.map(|size| (which, KnobValue::Bytes(Limit::At(Bytes(size))))));
         table.push((which, KnobValue::Bytes(Limit::Max)));
     }
+    let tasks = [Limit::At(0), Limit::At(1), Limit::At(4_194_304), Limit::Max];
+    table.extend(tasks.map(|most| (Knob::PidsMax, KnobValue::Tasks(most))));
     for (which, value) in table {
         let mut room = [0; knob::KNOB_TEXT];
         let text = std::str::from_utf8(knob::encode(value, &mut room)).expect("ASCII");
@@ -185,6 +187,7 @@ fn every_file() {
     );
     let memory = meminfo::parse(&proc("meminfo")).expect("/proc/meminfo");
     assert!(memory.total.is_ok() && memory.available.is_ok() && memory.swap_free.is_ok());
+    assert!(loadavg::tasks(&proc("loadavg")).is_ok_and(|tasks| tasks > 0));
     assert!(schedstat::parse(&proc("self/schedstat")).is_ok_and(|times| times.slices > 0));
     assert!(self_cgroup::parse(&proc("self/cgroup")).is_ok());
     let mounts = mountinfo::cgroup_mounts(&proc("self/mountinfo"));

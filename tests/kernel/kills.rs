@@ -302,7 +302,7 @@ pub(crate) fn hammer() -> ExitCode {
 
 /// Three holds for every release.
 fn any_change(dice: &mut Dice, group: GroupId) -> Change {
-    let knob = Knob::ALL[dice.roll(6) as usize];
+    let knob = Knob::ALL[dice.roll(Knob::ALL.len() as u64) as usize];
     let value = match knob {
         Knob::CpuIdle => KnobValue::Idle(dice.roll(2) == 0),
         Knob::CpuWeight => KnobValue::Weight(Weight::nearest(1.0 + dice.roll(30) as f64)),
@@ -313,6 +313,7 @@ fn any_change(dice: &mut Dice, group: GroupId) -> Change {
         Knob::MemoryHigh | Knob::MemorySwapMax => {
             KnobValue::Bytes(Limit::At(Bytes((64 << 20) + dice.roll(1 << 20))))
         }
+        Knob::PidsMax => KnobValue::Tasks(Limit::At(100 + dice.roll(1_000))),
     };
     let knob = match knob {
         // The burst is never held for itself.

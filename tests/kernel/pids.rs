@@ -1,16 +1,179 @@
-//! A fork bomb of a thousand processes, which the governor must outlive and be able to talk about.
+//! Fork bombs and leaks: who would run the host, or a slice, out of tasks is clamped in time, and the
+//! governor outlives it and can talk about it.
 
 use crate::load::{Load, now_us};
-use crate::rig::Rig;
+use crate::rig::{Group, Rig};
 use crate::table;
 use libtest_mimic::Trial;
 use std::time::{Duration, Instant};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![crate::trial(
-        "pids::status_answers_within_a_second_while_a_fork_bomb_runs",
-        status_under_a_fork_bomb,
-    )]
+    vec![
+        crate::trial(
+            "pids::status_answers_within_a_second_while_a_fork_bomb_runs",
+            status_under_a_fork_bomb,
+        ),
+        crate::trial("pids::a_fork_bomb_without_any_limit_is_clamped", bomb),
+        crate::trial("pids::a_slow_leak_is_clamped_before_the_cliff", leak),
+    ]
+}
+
+/// From the moment at which the bomb has this many tasks more than at its start …
+const BEGUN: u64 = 64;
+/// … its clamp must be in force within this time.
+const CLAMPED: Duration = Duration::from_millis(250);
+const GIVEN_BACK: Duration = Duration::from_secs(60);
+
+fn tasks(group: &Group) -> u64 {
+    group.read("pids.current").trim().parse().unwrap()
+}
+
+fn is_clamped(group: &Group) -> bool {
+    group.read("pids.max").trim() != "max"
+}
+
+/// How many tasks the host may have; lowered for as long as this is alive, so that what is tried is tried
+/// on a small host, wherever it is.
+pub(crate) struct SmallHost(String);
+
+impl SmallHost {
+    const FILE: &str = "/proc/sys/kernel/threads-max";
+
+    /// With so many more tasks than there are.
+    pub(crate) fn with_room_for(more: u64) -> SmallHost {
+        let before = std::fs::read_to_string(SmallHost::FILE).unwrap();
+        let load = std::fs::read("/proc/loadavg").unwrap();
+        let now = governor::kernel::loadavg::tasks(&load).unwrap();
+        std::fs::write(SmallHost::FILE, (now + more).to_string()).unwrap();
+        SmallHost(before)
+    }
+
+    /// How many more there can be now.
+    fn room() -> u64 {
+        let most = std::fs::read_to_string(SmallHost::FILE).unwrap();
+        let load = std::fs::read("/proc/loadavg").unwrap();
+        let now = governor::kernel::loadavg::tasks(&load).unwrap();
+        most.trim().parse::<u64>().unwrap().saturating_sub(now)
+    }
+}
+
+impl Drop for SmallHost {
+    fn drop(&mut self) {
+        let _ = std::fs::write(SmallHost::FILE, &self.0);
+    }
+}
+
+/// The victim's client was there before the bomb, and is answered throughout.
+fn bomb() {
+    let _small = SmallHost::with_room_for(5_000);
+    let rig = Rig::new("bomb");
+    let victim = rig.group("victim");
+    let bomb = rig.group("bomb");
+    let originals = (victim.knobs(), bomb.knobs());
+    let governor = rig.governor("");
+    let start = now_us() + 100_000;
+    let client = Load::start(
+        &victim,
+        &format!(
+            "victim request --working-set 8MiB --pages 64 --every 50ms --for 18s --start-at {start}"
+        ),
+    );
+    std::thread::sleep(Duration::from_secs(6));
+    let before = tasks(&bomb);
+    let load = Load::start(&bomb, "forkbomb --unbounded --for 8s");
+    let exploded = now_us();
+    let end = Instant::now() + Duration::from_secs(8);
+    let (mut begun, mut most) = (None, 0);
+    while !is_clamped(&bomb) {
+        most = tasks(&bomb).max(most);
+        if begun.is_none() && most >= before + BEGUN {
+            begun = Some(now_us());
+        }
+        assert!(
+            Instant::now() < end,
+            "never clamped, at {most} tasks; it said:\n{}",
+            governor.log()
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let clamped = now_us();
+    let after = Duration::from_micros(clamped - begun.unwrap_or(clamped));
+    let clamp = bomb.read("pids.max");
+    std::thread::sleep(Duration::from_secs(4));
+    let room = SmallHost::room();
+    bomb.write("cgroup.kill", "1");
+    drop(load);
+    let over = now_us();
+    bomb.must_be_given_back(&originals.1, GIVEN_BACK);
+    victim.must_be_given_back(&originals.0, Duration::ZERO);
+    let window = client.record().window(exploded, over);
+    table::head(&[
+        "attack",
+        "tasks when clamped",
+        "clamp",
+        "after its start by 64",
+        "room left",
+        "client p50 / p99 ms",
+        "answered",
+    ]);
+    table::row(&[
+        "fork bomb".to_owned(),
+        most.to_string(),
+        clamp.trim().to_owned(),
+        format!("{} ms", after.as_millis()),
+        room.to_string(),
+        table::latencies(&window),
+        table::answered(&window),
+    ]);
+    assert!(after <= CLAMPED, "clamped after {after:?}");
+    // The clamp is tried back meanwhile; the others' room is what it is for.
+    assert!(
+        room >= 2_000,
+        "{room} tasks are left; it said:\n{}",
+        governor.log()
+    );
+    assert!(
+        window.answered() > 0.99,
+        "{} of the requests; it said:\n{}",
+        window.answered(),
+        governor.log()
+    );
+}
+
+fn leak() {
+    let _small = SmallHost::with_room_for(500);
+    let rig = Rig::new("leak");
+    let victim = rig.group("victim");
+    let leaky = rig.group("leaky");
+    let originals = leaky.knobs();
+    let governor = rig.governor("[pids]\nfloor = 16\n");
+    let _client = Load::start(&victim, "victim timer --work 1ms --every 100ms --for 40s");
+    let load = Load::start(&leaky, "hog tasks --rate 25 --max 2000 --for 32s");
+    let end = Instant::now() + Duration::from_secs(30);
+    while !is_clamped(&leaky) {
+        assert!(
+            Instant::now() < end,
+            "never clamped; it said:\n{}",
+            governor.log()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    let room = SmallHost::room();
+    table::head(&["attack", "clamp", "room left"]);
+    table::row(&[
+        "leak of 25 a second".to_owned(),
+        leaky.read("pids.max").trim().to_owned(),
+        room.to_string(),
+    ]);
+    assert!(
+        room >= 40,
+        "{room} tasks are left; it said:\n{}",
+        governor.log()
+    );
+    leaky.write("cgroup.kill", "1");
+    drop(load);
+    leaky.must_be_given_back(&originals, GIVEN_BACK);
 }
 
 /// Guest time that one `governor status --json` may take, the start of its process included.

@@ -285,6 +285,8 @@ impl<W: Write> Host<W> {
                 memory_available: Ok(RAM.scaled(0.5)),
                 swap_total: Ok(Bytes(0)),
                 swap_free: Ok(Bytes(0)),
+                tasks: Ok(200),
+                tasks_max: Ok(30_000),
             },
             containers: self.lives.iter().zip(groups).map(read).collect(),
             outcomes: std::mem::take(&mut self.outcomes),
@@ -360,6 +362,7 @@ fn tree(containers: usize) -> Topology {
         memory_high: Ok(Limit::Max),
         memory_max: Ok(Limit::Max),
         memory_swap_max: Ok(Limit::Max),
+        pids_max: Ok(Limit::Max),
     };
     let root = Group {
         id: GroupId(0),

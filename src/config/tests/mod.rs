@@ -54,6 +54,10 @@ fn every_key_is_read_into_its_own_place() {
         reserve = "0%"
         floor = "1.5GiB"
         swap = false
+        [pids]
+        enforce = false
+        reserve = "5%"
+        floor = 500
         [release]
         quiet = "3s"
         hold = "4s"

@@ -51,7 +51,10 @@ fn the_shipped_file_tells_every_range() {
             continue;
         };
         let (least, most) = range.split_once(" to ").unwrap();
-        let about = SHIPPED.split(&format!("\n{} = ", key.name)).next().unwrap();
+        // The same name may stand in several sections.
+        let section = SHIPPED.split_once(&format!("\n[{}]\n", key.section));
+        let section = section.map_or(SHIPPED, |(_, section)| section);
+        let about = section.split(&format!("\n{} = ", key.name)).next().unwrap();
         let about = &about[about.len().saturating_sub(800)..];
         assert!(
             about.contains(&format!("{least} to {most}"))

@@ -10,6 +10,9 @@ use crate::model::{Absent, Bytes, Knob, KnobValue, Limit, Reading, Span};
 
 const PAGE: Bytes = Bytes(4096);
 
+/// The largest limit of tasks (`PID_MAX_LIMIT`, where a long has 64 bits).
+const PIDS_MOST: u64 = 4_194_304;
+
 /// The least quota and period, and the longest period.
 const CPU_MAX_LEAST: Span = Span(1_000);
 const CPU_PERIOD_MOST: Span = Span(1_000_000);
@@ -66,6 +69,9 @@ pub(super) const fn host_file(file: HostFile) -> &'static [u8] {
         HostFile::Meminfo => {
             b"MemTotal: 1048576 kB\nMemAvailable: 786432 kB\nSwapTotal: 524288 kB\nSwapFree: 524288 kB\n"
         }
+        HostFile::Loadavg => b"0.00 0.00 0.00 1/100 200\n",
+        HostFile::ThreadsMax => b"7000\n",
+        HostFile::PidMax => b"32768\n",
     }
 }
 
@@ -106,7 +112,8 @@ pub(super) fn write(files: &mut Files, file: &str, text: &[u8]) -> Reading<()> {
 /// What the kernel refuses because of the value or of another knob.
 fn is_refused(files: &Files, value: KnobValue) -> bool {
     match value {
-        KnobValue::Idle(_) | KnobValue::Bytes(_) => false,
+        KnobValue::Idle(_) | KnobValue::Bytes(_) | KnobValue::Tasks(Limit::Max) => false,
+        KnobValue::Tasks(Limit::At(tasks)) => tasks > PIDS_MOST,
         KnobValue::Weight(_) => held(files, Knob::CpuIdle) == Some(KnobValue::Idle(true)),
         KnobValue::CpuMax(max) => {
             let burst = match held(files, Knob::CpuMaxBurst) {

@@ -151,6 +151,7 @@ impl Texts {
             memory_high: read(text(Knob::MemoryHigh), single::bytes_limit),
             memory_max: self.memory_max,
             memory_swap_max: read(text(Knob::MemorySwapMax), single::bytes_limit),
+            pids_max: read(text(Knob::PidsMax), single::limit),
         }
     }
 }

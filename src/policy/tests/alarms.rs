@@ -1,6 +1,6 @@
 //! Stories of alarms: whose harm counts, and that one that leads to nobody hides no other.
 
-use super::stories::World;
+use super::world::World;
 use crate::model::{EventKind, Group, Knob, Pace, Policy, WhyNobody};
 use crate::policy::track::tests::{container, pod_container};
 

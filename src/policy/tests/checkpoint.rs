@@ -1,6 +1,6 @@
 //! A brain that was written down and read again is the same brain.
 
-use super::stories::World;
+use super::world::World;
 use crate::model::{Group, Policy, Time, Topology};
 use crate::policy::track::tests::container;
 use crate::policy::{Brain, CheckpointError};

@@ -1,7 +1,7 @@
 //! Stories of fairness: who is no aggressor though it is large, who is a victim though it is large, and
 //! for whom a limit stands, is handed on, or goes back.
 
-use super::stories::World;
+use super::world::World;
 use crate::model::{Bytes, EventKind, Group, Knob, Policy, Role, Verdict};
 use crate::policy::track::tests::container;
 

@@ -1,7 +1,7 @@
 //! Stories of what is held: that it stands as long as it should, that nobody else is held along, and
 //! that everything is given back.
 
-use super::stories::World;
+use super::world::World;
 use crate::model::{
     Absent, EventKind, Group, GroupId, Knob, KnobValue, Outcome, Policy, Resource, Role, Verdict,
     Weight, Written,

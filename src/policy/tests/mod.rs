@@ -5,3 +5,5 @@ mod checkpoint;
 mod fair;
 mod holding;
 mod stories;
+mod tasks;
+mod world;

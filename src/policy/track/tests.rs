@@ -21,6 +21,7 @@ fn group(path: &str, member: Member, weight: u32) -> Group {
             memory_high: Ok(Limit::Max),
             memory_max: Ok(Limit::Max),
             memory_swap_max: Ok(Limit::Max),
+            pids_max: Ok(Limit::Max),
         },
         protected: false,
         complete: true,

@@ -3,6 +3,7 @@
 use super::{pair, seconds, spin, work};
 use crate::daemon::Daemon;
 use crate::load::Load;
+use crate::pids::SmallHost;
 use crate::rig::{Group, Rig};
 use crate::scene::heavy_victim;
 use std::thread::sleep;
@@ -382,6 +383,31 @@ pub(super) fn memory_runaway(rig: &Rig) -> Daemon {
     let governor = rig.governor(MEMORY_ONLY);
     seconds(11);
     Load::start(&hog, "hog memory --rate 90MiB --max 1500MiB --for 15s").finish();
+    seconds(10);
+    governor
+}
+
+/// What runs a slice out of tasks is to be seen, and not what it does to the CPU.
+const TASKS_ONLY: &str = "[cpu]\nenforce = false\n[memory]\nenforce = false\n";
+
+pub(super) fn fork_bomb(rig: &Rig) -> Daemon {
+    let (victim, bomb) = (rig.group("victim"), rig.group("bomb"));
+    let _small = SmallHost::with_room_for(3_000);
+    let governor = rig.governor(TASKS_ONLY);
+    let _work = work(&victim, "5ms", 30);
+    seconds(4);
+    Load::start(&bomb, "forkbomb --unbounded --for 8s").finish();
+    seconds(12);
+    governor
+}
+
+pub(super) fn task_leak(rig: &Rig) -> Daemon {
+    let (victim, leaky) = (rig.group("victim"), rig.group("leaky"));
+    let _small = SmallHost::with_room_for(300);
+    let governor = rig.governor(&format!("{TASKS_ONLY}[pids]\nfloor = 16\n"));
+    let _work = work(&victim, "5ms", 30);
+    seconds(4);
+    Load::start(&leaky, "hog tasks --rate 15 --max 1000 --for 20s").finish();
     seconds(10);
     governor
 }

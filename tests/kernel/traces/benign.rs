@@ -3,6 +3,7 @@
 use super::{seconds, spin, work};
 use crate::daemon::Daemon;
 use crate::load::Load;
+use crate::pids::SmallHost;
 use crate::rig::{Group, Rig};
 use crate::scene::heavy_victim;
 
@@ -14,6 +15,30 @@ pub(super) fn memory_with_room(rig: &Rig) -> Daemon {
     let governor = rig.governor("[cpu]\nenforce = false\n");
     seconds(4);
     Load::start(&build, "hog memory --rate 90MiB --max 500MiB --for 8s").finish();
+    seconds(2);
+    governor
+}
+
+/// A bomb that its own limit stops long before the slice runs out.
+pub(super) fn own_task_limit(rig: &Rig) -> Daemon {
+    let (victim, bomb) = (rig.group("victim"), rig.group("bomb"));
+    let _small = SmallHost::with_room_for(3_000);
+    bomb.write("pids.max", "200");
+    let governor = rig.governor("[cpu]\nenforce = false\n");
+    let _work = work(&victim, "5ms", 12);
+    seconds(3);
+    Load::start(&bomb, "forkbomb --max 200 --for 4s").finish();
+    seconds(3);
+    governor
+}
+
+/// A server that starts a hundred threads at once.
+pub(super) fn many_threads(rig: &Rig) -> Daemon {
+    let (victim, server) = (rig.group("victim"), rig.group("server"));
+    let governor = rig.governor("");
+    let _work = work(&victim, "5ms", 12);
+    seconds(3);
+    Load::start(&server, "hog tasks --rate 2000 --max 100 --for 5s").finish();
     seconds(2);
     governor
 }

@@ -1,0 +1,375 @@
+//! A simulated host: one CPU or more whose time is shared by weight, memory that is swapped when it runs
+//! out, tasks. Coarse, but its feedback is closed: what the brain holds changes what it sees next.
+
+use std::collections::HashMap;
+
+use crate::model::{
+    Absent, Bytes, Change, ContainerSample, CpuMax, CpuUse, EventKind, GroupId, HostSample, Knob,
+    KnobValue, Limit, MemoryUse, Outcome, Pace, Policy, Role, Sample, Span, Stall, Step, Time,
+    Topology, Verdict, Weight, Written,
+};
+use crate::policy::Brain;
+use crate::policy::track::tests::{container, tree};
+
+pub(super) const TICK: Span = Span::from_millis(20);
+const RAM: Bytes = Bytes::from_mib(2_048);
+/// Tasks that the host can have.
+pub(super) const TASKS: u64 = 7_000;
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct Life {
+    /// CPUs it wants.
+    pub(super) wants: f64,
+    /// Bytes a second it grows by, and what it has.
+    pub(super) grows: f64,
+    pub(super) has: f64,
+    /// Tasks that it has, and starts in a second.
+    pub(super) tasks: f64,
+    pub(super) starts: f64,
+    usage: f64,
+    pub(super) stall: f64,
+    pub(super) memory_stall: f64,
+    throttled: f64,
+}
+
+pub(super) struct World {
+    pub(super) now: Time,
+    pub(super) tree: Topology,
+    pub(super) lives: Vec<Life>,
+    pub(super) knobs: HashMap<(GroupId, Knob), KnobValue>,
+    /// Until when each knob stands unless it is renewed.
+    pub(super) leases: HashMap<(GroupId, Knob), Time>,
+    pub(super) brain: Brain,
+    pub(super) idle: f64,
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) told: Vec<EventKind>,
+    pub(super) writes: Vec<(GroupId, Knob, KnobValue)>,
+    pub(super) refuse: Option<Knob>,
+    pub(super) pace: Pace,
+    /// Whose pressure files cannot be read now.
+    pub(super) unreadable: Vec<GroupId>,
+    /// The last sample, and what the brain answered.
+    pub(super) last: (Sample, Step),
+}
+
+impl World {
+    pub(super) fn new(groups: &[crate::model::Group], policy: Policy) -> World {
+        let tree = tree(groups);
+        let mut brain = Brain::new(policy);
+        brain.adopt(&tree, Time(0));
+        World {
+            now: Time(1_000_000),
+            lives: vec![Life::default(); tree.groups.len()],
+            tree,
+            knobs: HashMap::new(),
+            leases: HashMap::new(),
+            brain,
+            idle: 0.0,
+            outcomes: Vec::new(),
+            told: Vec::new(),
+            writes: Vec::new(),
+            refuse: None,
+            pace: Pace::Quiet,
+            unreadable: Vec::new(),
+            last: Default::default(),
+        }
+    }
+
+    /// The tree is another from now on; groups keep their identity as long as their order stays.
+    pub(super) fn adopt(&mut self, groups: &[crate::model::Group]) {
+        self.tree = tree(groups);
+        self.lives.resize(self.tree.groups.len(), Life::default());
+        self.brain.adopt(&self.tree, self.now);
+    }
+
+    /// Two siblings under the root: a victim that wants this much, and a hog that rests.
+    pub(super) fn pair(wants: f64, policy: Policy) -> World {
+        let mut world = World::new(&[container("/victim", 100), container("/hog", 100)], policy);
+        world.life("/victim").wants = wants;
+        world
+    }
+
+    fn at(&self, path: &str) -> usize {
+        self.tree
+            .groups
+            .iter()
+            .position(|group| group.path == path.as_bytes())
+            .unwrap()
+    }
+
+    pub(super) fn id(&self, path: &str) -> GroupId {
+        self.tree.groups[self.at(path)].id
+    }
+
+    pub(super) fn life(&mut self, path: &str) -> &mut Life {
+        let at = self.at(path);
+        &mut self.lives[at]
+    }
+
+    /// What a group's weight comes to among those that want CPU, from the root down.
+    fn weight(&self, at: usize, open: &[usize]) -> f64 {
+        let wants = |at: usize| {
+            let mut open = open.iter();
+            open.any(|&one| self.tree.lineage(one).any(|up| up == at))
+        };
+        let mut share = 1.0;
+        for up in self.tree.lineage(at) {
+            let Some(parent) = self.tree.groups[up].parent else {
+                break;
+            };
+            let siblings = (0..self.tree.groups.len())
+                .filter(|&other| other == up || self.tree.groups[other].parent == Some(parent))
+                .filter(|&other| other == up || wants(other));
+            let all: f64 = siblings.map(|other| self.own_weight(other)).sum();
+            share *= self.own_weight(up) / all;
+        }
+        share
+    }
+
+    fn own_weight(&self, at: usize) -> f64 {
+        let id = self.tree.groups[at].id;
+        if self.knobs.get(&(id, Knob::CpuIdle)) == Some(&KnobValue::Idle(true)) {
+            return 0.3;
+        }
+        match self.knobs.get(&(id, Knob::CpuWeight)) {
+            Some(KnobValue::Weight(weight)) => f64::from(weight.get()),
+            _ => f64::from(
+                self.tree.groups[at]
+                    .knobs
+                    .cpu_weight
+                    .unwrap_or(Weight::DEFAULT)
+                    .get(),
+            ),
+        }
+    }
+
+    fn cap(&self, at: usize) -> f64 {
+        match self.knobs.get(&(self.tree.groups[at].id, Knob::CpuMax)) {
+            Some(KnobValue::CpuMax(CpuMax {
+                quota: Limit::At(quota),
+                period,
+            })) => quota.over(*period),
+            _ => f64::INFINITY,
+        }
+    }
+
+    /// One tick of the host: one CPU shared by weight among siblings, then one step of the brain.
+    pub(super) fn tick(&mut self) {
+        let seconds = TICK.as_secs_f64();
+        self.now = self.now + TICK;
+        let busy: Vec<usize> = (0..self.lives.len())
+            .filter(|&at| self.lives[at].wants > 0.0)
+            .collect();
+        let mut got = vec![0.0; self.lives.len()];
+        let mut left = 1.0;
+        for _ in 0..8 {
+            let open: Vec<usize> = busy
+                .iter()
+                .copied()
+                .filter(|&at| got[at] < self.lives[at].wants.min(self.cap(at)) - 1e-9)
+                .collect();
+            let weights: f64 = open.iter().map(|&at| self.weight(at, &open)).sum();
+            if left < 1e-9 || open.is_empty() {
+                break;
+            }
+            let share = left / weights;
+            for &at in &open {
+                let most = self.lives[at].wants.min(self.cap(at)) - got[at];
+                let more = (share * self.weight(at, &open)).min(most);
+                got[at] += more;
+                left -= more;
+            }
+        }
+        self.idle += left * seconds;
+        for &at in &busy {
+            let others: f64 = busy
+                .iter()
+                .filter(|&&o| o != at)
+                .map(|&o| got[o] * self.weight(o, &busy))
+                .sum();
+            let waits = 1.0 - got[at] / self.lives[at].wants.max(0.01);
+            // One that gets all it wants still waits for a slice now and then.
+            let slices = self.lives[at].wants.min(1.0) * others / (others + self.weight(at, &busy));
+            let life = &mut self.lives[at];
+            life.usage += got[at] * seconds;
+            if got[at] < life.wants - 1e-6 || others > 0.0 {
+                life.stall += seconds * waits.max(slices * 0.8).clamp(0.0, 1.0);
+            }
+        }
+        for at in busy {
+            if self.lives[at].wants > self.cap(at) {
+                self.lives[at].throttled += seconds * 0.8;
+            }
+        }
+        self.memory(seconds);
+        self.tasks(seconds);
+        self.step();
+    }
+
+    fn memory(&mut self, seconds: f64) {
+        let total: f64 = self.lives.iter().map(|life| life.has).sum();
+        let short = total > 0.97 * RAM.0 as f64;
+        for at in 0..self.lives.len() {
+            let limit = match self.knobs.get(&(self.tree.groups[at].id, Knob::MemoryHigh)) {
+                Some(KnobValue::Bytes(Limit::At(high))) => high.0 as f64,
+                _ => f64::INFINITY,
+            };
+            let life = &mut self.lives[at];
+            life.has = (life.has + life.grows * seconds).min(limit.max(0.0));
+            if life.grows > 0.0 && life.has >= limit {
+                life.memory_stall += seconds * 0.5;
+            }
+            if short && life.has > 0.0 && life.grows <= 0.0 {
+                life.memory_stall += seconds * 0.6;
+            }
+        }
+    }
+
+    /// Where there are no more to be had, of its own or of the host's, forks fail.
+    fn tasks(&mut self, seconds: f64) {
+        let all: f64 = self.lives.iter().map(|life| life.tasks).sum();
+        let mut left = (TASKS as f64 - all).max(0.0);
+        for at in 0..self.lives.len() {
+            let group = &self.tree.groups[at];
+            let limit = |limit: Option<KnobValue>| match limit {
+                Some(KnobValue::Tasks(Limit::At(most))) => most as f64,
+                _ => f64::INFINITY,
+            };
+            let own = group.knobs.value(Knob::PidsMax);
+            let most = limit(self.knobs.get(&(group.id, Knob::PidsMax)).copied().or(own));
+            let life = &mut self.lives[at];
+            let more = (life.starts * seconds).min((most - life.tasks).max(0.0));
+            life.tasks += more.min(left);
+            left -= more.min(left);
+        }
+    }
+
+    fn step(&mut self) {
+        let used: f64 = self.lives.iter().map(|life| life.has).sum();
+        let micros = |seconds: f64| Span((seconds * 1e6) as u64);
+        let containers = self
+            .tree
+            .watched()
+            .map(|(at, group)| {
+                let life = self.lives[at];
+                ContainerSample {
+                    id: group.id,
+                    at: self.now,
+                    cpu: Ok(CpuUse {
+                        usage: micros(life.usage),
+                        throttled: micros(life.throttled),
+                    }),
+                    cpu_stall: if self.unreadable.contains(&group.id) {
+                        Err(Absent::NotRead)
+                    } else {
+                        Ok(Stall {
+                            some: micros(life.stall),
+                            full: Span::ZERO,
+                        })
+                    },
+                    memory: Ok(MemoryUse {
+                        current: Bytes(life.has as u64),
+                        swap: Bytes(0),
+                    }),
+                    memory_stall: Ok(Stall {
+                        some: micros(life.memory_stall),
+                        full: Span::ZERO,
+                    }),
+                    tasks: Ok(life.tasks as u64),
+                }
+            })
+            .collect();
+        let available = (RAM.0 as f64 - used).max(0.0) as u64;
+        let sample = Sample {
+            at: self.now,
+            host: HostSample {
+                cpus: 1,
+                cpu_idle: Ok(micros(self.idle)),
+                memory_total: Ok(RAM),
+                memory_available: Ok(Bytes(available)),
+                swap_total: Ok(Bytes(0)),
+                swap_free: Ok(Bytes(0)),
+                tasks: Ok(self.lives.iter().map(|life| life.tasks as u64).sum()),
+                tasks_max: Ok(TASKS),
+            },
+            containers,
+            outcomes: std::mem::take(&mut self.outcomes),
+        };
+        let step = self.brain.step(&sample).clone();
+        self.last = (sample, step.clone());
+        self.pace = step.pace;
+        self.told.extend(step.events.iter().map(|event| event.kind));
+        for change in step.changes {
+            let (group, knob, written) = match change {
+                Change::Hold { group, knob, .. } | Change::Lift { group, knob, .. }
+                    if self.refuse == Some(knob) =>
+                {
+                    (group, knob, Written::Failed(Absent::Denied))
+                }
+                Change::Hold {
+                    group,
+                    knob,
+                    value,
+                    lease,
+                    ..
+                }
+                | Change::Lift {
+                    group,
+                    knob,
+                    value,
+                    lease,
+                    ..
+                } => {
+                    self.leases.insert((group, knob), self.now + lease);
+                    if self.knobs.insert((group, knob), value) != Some(value) {
+                        self.writes.push((group, knob, value));
+                    }
+                    (group, knob, Written::Done)
+                }
+                Change::Release { group, knob } => {
+                    self.leases.remove(&(group, knob));
+                    self.knobs.remove(&(group, knob));
+                    (group, knob, Written::Restored)
+                }
+            };
+            self.outcomes.push(Outcome {
+                group,
+                knob,
+                written,
+            });
+        }
+        let now = self.now;
+        let knobs = &mut self.knobs;
+        self.leases.retain(|key, until| {
+            let stands = *until > now;
+            if !stands {
+                knobs.remove(key);
+            }
+            stands
+        });
+    }
+
+    pub(super) fn run(&mut self, seconds: f64) {
+        for _ in 0..(seconds / TICK.as_secs_f64()).round() as u64 {
+            self.tick();
+        }
+    }
+
+    pub(super) fn wrote(&self, path: &str, knob: Knob) -> bool {
+        let id = self.id(path);
+        self.writes
+            .iter()
+            .any(|write| (write.0, write.1) == (id, knob))
+    }
+
+    pub(super) fn has_told(&self, wanted: fn(&EventKind) -> bool) -> bool {
+        self.told.iter().any(wanted)
+    }
+
+    pub(super) fn role(&self, path: &str) -> Role {
+        self.brain.role(self.id(path)).unwrap().0
+    }
+}
+
+pub(super) const CONFIRMED: fn(&EventKind) -> bool =
+    |kind| *kind == EventKind::Proved(Verdict::Confirmed);
