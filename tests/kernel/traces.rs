@@ -48,6 +48,11 @@ const SCENES: &[Scene] = &[
     ("one-of-two", "6.1", attacks::one_of_two),
     ("other-wakes", "6.12", attacks::other_wakes),
     ("beside-services", "6.12", attacks::beside_services),
+    (
+        "beside-services-mildly",
+        "6.12",
+        attacks::beside_services_mildly,
+    ),
     ("newcomer", "6.1", attacks::newcomer),
     ("pod", "6.1", attacks::pod),
     ("protected-hog", "6.1", attacks::protected_hog),

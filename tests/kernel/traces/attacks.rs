@@ -252,6 +252,21 @@ pub(super) fn beside_services(rig: &Rig) -> Daemon {
     governor
 }
 
+/// The same with a victim that is harmed a little, and a policy that guarantees the hog a lot.
+pub(super) fn beside_services_mildly(rig: &Rig) -> Daemon {
+    let victim = rig.group("a.slice/victim");
+    let hog = rig.group("b.slice/hog");
+    let _service = rig.group("b.slice/host.service");
+    let containers = ["a.slice/victim", "b.slice/hog"].map(|at| format!("{}/{at}", rig.path()));
+    let policy = "[cpu]\nguarantee = \"60%\"\n";
+    let governor = rig.governor_over(&[&containers[0], &containers[1]], policy);
+    let _work = work(&victim, "5ms", 22);
+    seconds(4);
+    spin(&hog, 8, 8_000).finish();
+    seconds(8);
+    governor
+}
+
 pub(super) fn cap(rig: &Rig) -> Daemon {
     let (victim, hog, _other) = apart(rig);
     let governor = governor_apart(rig, "");
