@@ -104,7 +104,8 @@ pub struct PidsPolicy {
     /// `reserve`: the part of the tasks that the host can have which is kept free. Containers that grow so
     /// fast that less would be left in twenty seconds are harm.
     pub reserve: Share,
-    /// `floor`: no `pids.max` under this is written, unless twice as many are not left.
+    /// `floor`: no `pids.max` under this is written, or under an equal part of what the host can have where
+    /// that is less.
     pub floor: u32,
 }
 

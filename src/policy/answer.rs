@@ -78,12 +78,13 @@ impl Brain {
 
     /// Whom a victim's harm leads to, or why to nobody.
     pub(super) fn whom(&self, resource: Resource, victim: GroupId) -> Result<Culprits, WhyNobody> {
-        // Of tasks nothing has to be proved: who is clamped starts no more, whoever else does.
-        let is_plain = resource == Resource::Pids;
+        // Of tasks nothing has to be proved: who is clamped starts no more, whoever else does. So one after
+        // the other is, however many are alike.
+        let one_by_one = resource == Resource::Pids;
         let proving = |held: &Intervention| {
             held.resource == resource && matches!(held.proof, Proof::Proving(_))
         };
-        if !is_plain && self.held.iter().any(proving) {
+        if !one_by_one && self.held.iter().any(proving) {
             return Err(WhyNobody::Busy);
         }
         let track = self.track(victim).ok_or(WhyNobody::NoExcess)?;
@@ -92,12 +93,12 @@ impl Brain {
         let free = |id: GroupId| {
             !self.holds(id, resource)
                 && self.track(id).is_some_and(|t| {
-                    let cleared = t.exonerated.is_some_and(|one| one.until > self.now);
-                    !t.protected && (is_plain || !cleared)
+                    let cleared = t.exonerated(resource);
+                    !t.protected && cleared.is_none_or(|one| one.until <= self.now)
                 })
         };
         let crowd = |Crowd| WhyNobody::NoMargin;
-        if is_plain && let Some(found) = ledger.most_blamed(free) {
+        if one_by_one && let Some(found) = ledger.most_blamed(free) {
             return Ok(found);
         }
         if let Some(found) = ledger.culprits(margin, free).map_err(crowd)? {
@@ -109,7 +110,7 @@ impl Brain {
                 && self
                     .track(id)
                     .filter(|t| !t.protected)
-                    .and_then(|t| t.exonerated)
+                    .and_then(|t| t.exonerated(resource))
                     .is_some_and(|one| one.is_late(self.now))
         };
         if let Some(found) = ledger.culprits(margin, late).map_err(crowd)? {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::chronicle::Chronicle;
 use super::entitle::{Claim, Shares};
 use super::intervention::{Intervention, Proof};
+use super::ladder::Place;
 use super::track::Track;
 use super::window::{Over, Windows};
 use crate::model::{
@@ -83,6 +84,14 @@ impl Brain {
         for held in &mut self.held {
             held.bounds.cap_floor = policy.cpu.cap_floor;
             held.bounds.high_floor = held.bounds.high_floor.max(policy.memory.floor);
+            // A clamp has no steps between: one under a floor that is higher now is given back.
+            let is_raised = policy.pids.floor > self.policy.pids.floor;
+            if let Place::Clamp(most) = held.place
+                && is_raised
+                && most < u64::from(policy.pids.floor)
+            {
+                held.grounded = false;
+            }
         }
         self.policy = policy;
     }

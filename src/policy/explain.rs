@@ -2,7 +2,7 @@
 //! why, what is held and until when. A look at the brain as the last step left it; it changes nothing,
 //! and a replay that has seen the same tells the same.
 
-use super::brain::Brain;
+use super::brain::{Brain, RESOURCES};
 use super::chronicle::{Case, knob_view};
 use super::entitle::Claim;
 use super::harm::SATISFIED;
@@ -70,15 +70,17 @@ impl Brain {
             role: track.role,
             since_s: self.now.since(track.role_since).as_secs_f64(),
             protected: track.protected,
-            strains: vec![
-                self.strain_view(track, Resource::Cpu),
-                self.strain_view(track, Resource::Memory),
-                self.strain_view(track, Resource::Pids),
-            ],
+            strains: RESOURCES
+                .map(|resource| self.strain_view(track, resource))
+                .into(),
             held: views(|held| held.aggressor),
             helped: views(|held| held.victim),
             blamed: self.blamed(id),
-            exonerated_s: self.exonerated_for(track).map(|left| left.as_secs_f64()),
+            exonerated_s: RESOURCES
+                .into_iter()
+                .filter_map(|resource| self.exonerated_for(track, resource))
+                .max()
+                .map(|left| left.as_secs_f64()),
             history: history.collect(),
         })
     }

@@ -65,10 +65,10 @@ impl Brain {
     }
 
     /// To hold this one brought no relief, or failed.
-    pub(super) fn exonerate(&mut self, aggressor: GroupId) {
+    pub(super) fn exonerate(&mut self, aggressor: GroupId, resource: Resource) {
         let (now, first) = (self.now, self.policy.detect.exonerate);
         if let Some(track) = self.track_mut(aggressor) {
-            track.exonerate(now, first);
+            track.exonerate(resource, now, first);
         }
     }
 
@@ -203,8 +203,8 @@ impl Brain {
             Written::Done | Written::Queued | Written::Reasserted => return,
         };
         self.tell(told, at);
-        if let Some(aggressor) = self.held.get(at).map(|held| held.aggressor) {
-            self.exonerate(aggressor);
+        if let Some(held) = self.held.get(at) {
+            self.exonerate(held.aggressor, held.resource);
         }
         self.release(at, end);
     }

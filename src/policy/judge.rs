@@ -288,7 +288,7 @@ impl Brain {
                 self.chronicle.judged(&self.held[at], verdict, seen.harm);
                 self.tell(EventKind::Proved(Verdict::Exonerated), at);
                 let hard = self.held[at].place.rung().is_hard();
-                self.exonerate(aggressor);
+                self.exonerate(aggressor, self.held[at].resource);
                 if let Some(track) = self.track_mut(aggressor).filter(|_| hard) {
                     track.wrong = track.wrong.saturating_add(1);
                 }

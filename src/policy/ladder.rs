@@ -132,7 +132,7 @@ pub(super) fn first_high(current: Bytes, bounds: &Bounds) -> Option<Place> {
 
 /// The clamp: as many again as it has, or had in calm, and at least the policy's floor, which is more than
 /// an ordinary program starts; but not more than half of what is left over the reserve (`free`), unless
-/// that is under what anybody may have: the floor, or an equal share (`fair`). Never less than it has: what
+/// that is under what anybody may have: the floor, or an equal share (`fair`) where that is less. Never less than it has: what
 /// runs is not the question, what is started is. `None` where its own limit leaves it no more than that.
 pub(super) fn first_clamp(
     has: u64,

@@ -142,8 +142,8 @@ impl Brain {
     }
 
     /// For how long yet this one is not looked at first.
-    pub(super) fn exonerated_for(&self, track: &Track) -> Option<Span> {
-        let left = track.exonerated?.until.since(self.now);
+    pub(super) fn exonerated_for(&self, track: &Track, resource: Resource) -> Option<Span> {
+        let left = track.exonerated(resource)?.until.since(self.now);
         (left > Span::ZERO).then_some(left)
     }
 
@@ -193,7 +193,7 @@ impl<'b> Contest<'b> {
         let counts = |one: &&Weighed<'_>| {
             let track = one.track;
             brain.holds(track.id, resource)
-                || (!track.protected && brain.exonerated_for(track).is_none())
+                || (!track.protected && brain.exonerated_for(track, resource).is_none())
         };
         Contest {
             brain,
@@ -229,7 +229,7 @@ impl<'b> Contest<'b> {
         }
         let is_next = |found: &Culprits| found.iter().any(|id| id == track.id);
         let next = self.found.as_ref().is_ok_and(is_next);
-        if !next && let Some(left) = brain.exonerated_for(track) {
+        if !next && let Some(left) = brain.exonerated_for(track, self.resource) {
             return Fate::Exonerated {
                 left_s: left.as_secs_f64(),
             };

@@ -2,7 +2,7 @@
 //!
 //! Nobody waits for a task that cannot be had: the fork fails, at once and for everybody. So there is no
 //! stall to measure, and the harm is what is about to come: at the pace of the last half second nothing
-//! but the reserve would be left in twenty seconds. One that has little more than it had in calm is not looked at
+//! but the reserve would be left in twenty. One that has little more than it had in calm is not looked at
 //! for that, however fast it got it: a container that starts is no fork bomb.
 //!
 //! Nor is there anything to prove: who is clamped starts no more. So several are clamped one after the

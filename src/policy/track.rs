@@ -6,8 +6,8 @@ use super::learn::{Demand, Level};
 use super::strain::Strain;
 use super::window::{Change, Over, Windows};
 use crate::model::{
-    Bytes, ContainerSample, CpuUse, GroupId, Limit, MemoryUse, Policy, Resource, Role, Span, Stall,
-    Time,
+    Absent, Bytes, ContainerSample, CpuUse, GroupId, Limit, MemoryUse, Policy, Resource, Role,
+    Span, Stall, Time,
 };
 
 /// One container.
@@ -57,8 +57,8 @@ pub(super) struct Track {
     credited: Option<Time>,
     /// CPU time that others kept from it, up to a bound: it may catch up.
     owed: Span,
-    /// Since when, and until when, it is not suspected first.
-    pub exonerated: Option<Exonerated>,
+    /// Since when, and until when, it is not suspected first, by resource.
+    exonerated: [Option<Exonerated>; 3],
     /// How often it was exonerated lately: doubles the time until it is looked at again.
     pub cleared: u32,
     /// How often it had to be held again soon after release: doubles the hold.
@@ -134,7 +134,7 @@ impl Track {
             learned: None,
             credited: None,
             owed: Span::ZERO,
-            exonerated: None,
+            exonerated: [None; 3],
             cleared: 0,
             strikes: 0,
             struck: None,
@@ -195,12 +195,17 @@ impl Track {
             self.memory_before = self.memory.replace(memory);
             self.memory_use.push(sample.at, size);
         }
-        if let Ok(tasks) = sample.tasks {
-            self.fresh[Resource::Pids as usize] = true;
-            if self.tasks.replace(tasks).is_none() {
-                self.tasks_level.meet(tasks);
+        match sample.tasks {
+            Ok(tasks) => {
+                self.fresh[Resource::Pids as usize] = true;
+                if self.tasks.replace(tasks).is_none() {
+                    self.tasks_level.meet(tasks);
+                }
+                self.tasks_use.push(sample.at, tasks);
             }
-            self.tasks_use.push(sample.at, tasks);
+            // It starts no more, whatever its pace was.
+            Err(Absent::Gone) => self.tasks_use = Windows::new(),
+            Err(_) => {}
         }
     }
 
@@ -397,14 +402,19 @@ impl Track {
 
     /// To hold it brought no relief, or failed: it is not suspected first for a while, and for twice as long
     /// each time that it happens again, up to eight times: to be held in vain must be nobody's shelter.
-    pub(super) fn exonerate(&mut self, at: Time, first: Span) {
+    pub(super) fn exonerate(&mut self, resource: Resource, at: Time, first: Span) {
         let span = Span(first.0.saturating_mul(1 << self.cleared.min(3)));
-        self.exonerated = Some(Exonerated {
+        self.exonerated[resource as usize] = Some(Exonerated {
             since: at,
             until: at + span,
         });
         self.cleared = self.cleared.saturating_add(1);
         self.struck = Some(at);
+    }
+
+    /// Its last exoneration of this resource, which may be over.
+    pub(super) const fn exonerated(&self, resource: Resource) -> Option<Exonerated> {
+        self.exonerated[resource as usize]
     }
 
     /// Strikes decay: one a minute without another.

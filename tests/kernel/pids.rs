@@ -1,5 +1,5 @@
-//! Fork bombs and leaks: who would run the host, or a slice, out of tasks is clamped in time, and the
-//! governor outlives it and can talk about it.
+//! Fork bombs and leaks: who would run the host out of tasks is clamped in time, and the governor outlives
+//! it and can talk about it.
 
 use crate::load::{Load, now_us};
 use crate::rig::{Group, Rig};

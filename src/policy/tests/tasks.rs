@@ -2,8 +2,8 @@
 
 use super::world::{CONFIRMED, TASKS, World};
 use crate::model::{
-    EventKind, Group, Knob, KnobValue, Limit, Outcome, Policy, Resource, Role, Verdict, WhyNobody,
-    Written,
+    Absent, EventKind, Group, Knob, KnobValue, Limit, Outcome, Policy, Resource, Role, Verdict,
+    WhyNobody, Written,
 };
 use crate::policy::track::tests::container;
 
@@ -20,6 +20,18 @@ fn calm(groups: &[Group]) -> World {
 
 fn pair() -> World {
     calm(&[container("/victim", 100), container("/bomb", 100)])
+}
+
+/// The same two, who have had so many tasks for long.
+fn established(victim: f64, bomb: f64) -> World {
+    let mut world = World::new(
+        &[container("/victim", 100), container("/bomb", 100)],
+        Policy::default(),
+    );
+    world.life("/victim").tasks = victim;
+    world.life("/bomb").tasks = bomb;
+    world.run(12.0);
+    world
 }
 
 fn clamp(world: &World, path: &str) -> Option<u64> {
@@ -91,13 +103,7 @@ fn one_that_was_clamped_and_needs_some_more_gets_it() {
 
 #[test]
 fn a_slow_leak_is_clamped_before_the_reserve_is_gone() {
-    let mut world = World::new(
-        &[container("/victim", 100), container("/bomb", 100)],
-        Policy::default(),
-    );
-    world.life("/victim").tasks = 20.0;
-    world.life("/bomb").tasks = 5_000.0;
-    world.run(12.0);
+    let mut world = established(20.0, 5_000.0);
     world.life("/bomb").starts = 20.0;
     until_clamped(&mut world);
     let has = world.life("/bomb").tasks;
@@ -122,13 +128,7 @@ fn a_server_that_starts_its_threads_is_no_fork_bomb() {
 
 #[test]
 fn one_that_has_had_many_for_long_is_nobodys_aggressor() {
-    let mut world = World::new(
-        &[container("/victim", 100), container("/bomb", 100)],
-        Policy::default(),
-    );
-    world.life("/bomb").tasks = 6_900.0;
-    world.life("/victim").tasks = 60.0;
-    world.run(20.0);
+    let world = established(60.0, 6_900.0);
     assert!(world.told.is_empty(), "{:?}", world.told);
 }
 
@@ -171,13 +171,7 @@ fn of_a_crowd_that_leaks_alike_as_many_are_clamped_as_it_takes() {
 
 #[test]
 fn a_newcomer_under_its_share_is_not_stopped_at_what_it_has_because_another_has_most() {
-    let mut world = World::new(
-        &[container("/victim", 100), container("/bomb", 100)],
-        Policy::default(),
-    );
-    world.life("/victim").tasks = 6_250.0;
-    world.life("/bomb").tasks = 10.0;
-    world.run(12.0);
+    let mut world = established(6_250.0, 10.0);
     world.life("/bomb").starts = 100.0;
     world.run(3.0);
     assert_eq!(clamp(&world, "/victim"), None);
@@ -187,7 +181,6 @@ fn a_newcomer_under_its_share_is_not_stopped_at_what_it_has_because_another_has_
 #[test]
 fn what_is_only_told_ends_no_harm() {
     let mut world = pair();
-    world.refuse = None;
     world.life("/bomb").starts = 3_000.0;
     until_clamped(&mut world);
     let group = world.id("/bomb");
@@ -223,4 +216,53 @@ fn without_a_knob_or_with_the_policy_against_it_the_alarm_says_so() {
         assert!(world.writes.is_empty());
         assert!(world.has_told(|kind| *kind == EventKind::Nobody(WhyNobody::NoLever)));
     }
+}
+
+#[test]
+fn a_clamp_that_cannot_be_written_or_is_somebody_elses_is_not_tried_at_every_tick() {
+    for written in [Written::Failed(Absent::Denied), Written::Drifted] {
+        let mut world = pair();
+        world.life("/bomb").starts = 3_000.0;
+        until_clamped(&mut world);
+        let group = world.id("/bomb");
+        let before = world.told.len();
+        world.outcomes = vec![Outcome {
+            group,
+            knob: Knob::PidsMax,
+            written,
+        }];
+        world.run(1.0);
+        let again = world.told[before..].iter();
+        let again = again.filter(|kind| matches!(kind, EventKind::Tightened { .. }));
+        assert_eq!(again.count(), 0, "{written:?} {:?}", world.told);
+        assert_eq!(clamp(&world, "/bomb"), None, "{written:?}");
+    }
+}
+
+#[test]
+fn who_was_cleared_of_the_cpu_is_not_cleared_of_tasks() {
+    let mut world = pair();
+    let bomb = world.id("/bomb");
+    world.brain.exonerate(bomb, Resource::Cpu);
+    world.life("/bomb").starts = 3_000.0;
+    assert!(until_clamped(&mut world) <= 0.25);
+}
+
+#[test]
+fn no_clamp_stays_under_a_floor_that_is_raised() {
+    let mut world = pair();
+    world.life("/bomb").starts = 3_000.0;
+    until_clamped(&mut world);
+    world.life("/bomb").starts = 0.0;
+    let mut policy = Policy::default();
+    policy.pids.floor = 1_500;
+    world.brain.set_policy(policy);
+    world.run(0.1);
+    // Its pace may bring it the next one at once.
+    let most = clamp(&world, "/bomb");
+    assert!(
+        most.is_none_or(|most| most >= 1_500),
+        "{most:?} {:?}",
+        world.told
+    );
 }
