@@ -127,6 +127,8 @@ pub(super) struct Seen {
     pub relayed: bool,
     /// The aggressor still has more than the latest step leaves it: reclaim is under way.
     pub pending: bool,
+    /// Memory is short: what was lost before the step comes back slowly.
+    pub short: bool,
     pub tighter: Option<Place>,
     pub looser: Option<Place>,
     pub raised: Option<Place>,
@@ -277,6 +279,10 @@ impl Intervention {
                 .map_or(Move::Judge(Verdict::Unproven), Move::StepBack)
         } else if seen.harm <= needed.max(seen.tolerance) {
             Move::Judge(Verdict::Confirmed)
+        } else if seen.short && seen.now < self.changed + self.verify(policy).scaled(PATIENCE) {
+            // Pages have to be read again and room be made for them. (Seen on 6.1, where a limit came when
+            // memory had run out: after two seconds its victim was no better off yet.)
+            Move::Keep
         } else if seen.relayed {
             Move::Judge(Verdict::Unproven)
         } else {
@@ -416,6 +422,7 @@ mod tests {
             starves: false,
             relayed: false,
             pending: false,
+            short: false,
             tighter: Some(weight(4)),
             looser: Some(weight(31)),
             raised: Some(weight(13)),
@@ -438,6 +445,25 @@ mod tests {
         let judge = |harm| intervention.judge(&Seen { harm, ..seen(400) }, &Policy::default());
         assert_eq!(judge(0.1), Move::Judge(Verdict::Confirmed));
         assert_eq!(judge(0.45), Move::Exonerate);
+    }
+
+    #[test]
+    fn relief_has_more_time_while_memory_is_short_and_not_for_ever() {
+        let mut memory = held(Proof::Proving(Time(2_000_000)), Place::High(Bytes(1 << 30)));
+        memory.resource = Resource::Memory;
+        let judge = |now_ms, harm| {
+            let short = Seen {
+                short: true,
+                harm,
+                measured: Span::from_secs(2),
+                ..seen(now_ms)
+            };
+            memory.judge(&short, &Policy::default())
+        };
+        assert_eq!(judge(2_000, 0.1), Move::Judge(Verdict::Confirmed));
+        assert_eq!(judge(2_000, 0.5), Move::Keep);
+        assert_eq!(judge(9_900, 0.5), Move::Keep);
+        assert_eq!(judge(10_000, 0.5), Move::Exonerate);
     }
 
     #[test]

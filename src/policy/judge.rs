@@ -60,13 +60,13 @@ impl Brain {
             .map_or(Bytes(0), |m| m.swap);
         let idle = self.spare(Over::Two) >= SPARE;
         let throttled = aggressor.is_some_and(|track| track.throttled(Over::Two) > 0.01);
+        let short = SHORT * self.policy.memory.reserve.get();
         let wants = match (resource, held.place) {
             (Resource::Cpu, Place::Cap(_)) => throttled,
             (Resource::Cpu, _) => !idle && waits > 0.05,
             // There must be room for what it would take.
             (Resource::Memory, _) => {
                 let step = aggressor.map_or(0.0, |track| Self::would_take(track, held));
-                let short = SHORT * self.policy.memory.reserve.get();
                 self.available().is_some_and(|now| now - step < short)
             }
             (Resource::Pids, place) => {
@@ -108,6 +108,7 @@ impl Brain {
                         && track.excess > 0.25 * entitled.max(0.1)
                 }),
             pending: aggressor.is_some_and(|track| track.is_over(held.place)),
+            short: resource == Resource::Memory && self.available().is_some_and(|now| now < short),
             tighter: ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)
                 .filter(|place| {
                     self.allowed(held.aggressor, *place) && self.leaves_others(held, *place)

@@ -314,6 +314,7 @@ fn memory() {
         }
     }
     let count = answered.len();
+    let missed = answered.iter().filter(|part| **part < SAVED_FROM).count();
     let median = median(answered);
     table::row(&[
         "docker, docker".to_owned(),
@@ -325,7 +326,12 @@ fn memory() {
             SAVED_FROM * 100.0
         ),
     ]);
-    assert!(median >= SAVED_FROM, "{:.0} % answered", median * 100.0);
+    // Of a single pair that was made three one may have missed, of others none.
+    let most = usize::from(pairs() == 1);
+    assert!(
+        missed <= most,
+        "{missed} of {count} pairs missed what is promised"
+    );
 }
 
 fn memory_arm(victim: &Group, hog: &Group) -> Window {
