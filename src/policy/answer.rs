@@ -317,16 +317,9 @@ impl Brain {
                 if bounds.original.pids_max.is_err() {
                     return None;
                 }
-                let (has, level) = (suspect.tasks?, suspect.tasks_level.get());
+                let (has, fair) = (suspect.tasks?, self.fair_tasks());
                 let free = self.tasks_unclaimed(aggressor);
-                let place = ladder::first_clamp(
-                    has,
-                    level,
-                    free,
-                    self.fair_tasks(),
-                    &bounds,
-                    &self.policy,
-                )?;
+                let place = ladder::first_clamp(has, free, fair, &bounds, &self.policy)?;
                 (suspect.group, place, None)
             }
         };

@@ -88,18 +88,13 @@ pub(super) fn weight_for(first: &FirstCpu) -> Weight {
 }
 
 impl FirstCpu {
-    /// The part of the shared CPUs that is left to the lever by a step that is the only one: its guarantee
-    /// and what others in it need, and where the harm is severe no more than the latter. Between a hundredth
-    /// and 95 %. (Seen on 6.1: half of the guarantee besides left a victim with two threads no room to
-    /// catch up in, three times of ten, and a cap had to follow.)
+    /// The part of the shared CPUs that is left to the lever by its first step, at least what others in it
+    /// need: between a hundredth and 95 %.
     pub(super) fn kept(&self) -> f64 {
-        let own = if self.harm > SEVERE {
-            0.0
-        } else {
-            self.guaranteed
-        };
         let shared = self.shared.max(f64::EPSILON);
-        ((own + self.others) / shared).clamp(0.01, 0.95)
+        let severe = if self.harm > SEVERE { 0.5 } else { 1.0 };
+        let first = (self.guaranteed + self.others) * severe;
+        (first.max(self.others) / shared).clamp(0.01, 0.95)
     }
 
     /// The weight with which the lever has so many of the CPUs that it shares.
@@ -130,20 +125,19 @@ pub(super) fn first_high(current: Bytes, bounds: &Bounds) -> Option<Place> {
     (high < own).then_some(Place::High(high))
 }
 
-/// The clamp: as many again as it has, or had in calm, and at least the policy's floor, which is more than
-/// an ordinary program starts; but not more than half of what is left over the reserve (`free`), unless
+/// The clamp: as many again as it has, and at least the policy's floor, which is more than an ordinary
+/// program starts; but not more than half of what is left over the reserve (`free`), unless
 /// that is under what anybody may have: the floor, or an equal share (`fair`) where that is less. Never less than it has: what
 /// runs is not the question, what is started is. `None` where its own limit leaves it no more than that.
 pub(super) fn first_clamp(
     has: u64,
-    level: u64,
     free: f64,
     fair: f64,
     bounds: &Bounds,
     policy: &Policy,
 ) -> Option<Place> {
-    let ample = u64::from(policy.pids.floor).max(has.max(level).saturating_mul(2));
-    let least = u64::from(policy.pids.floor).min(fair as u64).max(1);
+    let floor = u64::from(policy.pids.floor);
+    let (ample, least) = (floor.max(has.saturating_mul(2)), floor.min(fair as u64));
     let clamp = ample
         .min(has.saturating_add((free / 2.0) as u64))
         .max(least);
@@ -403,25 +397,18 @@ mod tests {
 
     #[test]
     fn a_clamp_leaves_as_many_again_but_never_more_than_half_of_what_is_left() {
-        let clamp = |has, level, free| {
-            first_clamp(has, level, free, 250.0, &bounds(100), &Policy::default())
-        };
+        let clamp = |has, free| first_clamp(has, free, 250.0, &bounds(100), &Policy::default());
         let at = |tasks| Some(Place::Clamp(tasks));
-        assert_eq!(clamp(300, 10, 20_000.0), at(1_024), "the floor");
-        assert_eq!(clamp(3_000, 10, 20_000.0), at(6_000));
-        assert_eq!(clamp(3_000, 5_000, 20_000.0), at(10_000));
-        assert_eq!(clamp(300, 10, 100.0), at(350));
-        assert_eq!(clamp(300, 10, 0.0), at(300));
-        assert_eq!(clamp(100, 10, 0.0), at(250), "its share");
-        assert_eq!(
-            clamp(20_000, 10, 80_000.0),
-            None,
-            "more than the host can have"
-        );
+        assert_eq!(clamp(300, 20_000.0), at(1_024), "the floor");
+        assert_eq!(clamp(3_000, 20_000.0), at(6_000));
+        assert_eq!(clamp(300, 100.0), at(350));
+        assert_eq!(clamp(300, 0.0), at(300));
+        assert_eq!(clamp(100, 0.0), at(250), "its share");
+        assert_eq!(clamp(20_000, 80_000.0), None, "more than the host can have");
         let mut limited = bounds(100);
         limited.original.pids_max = Ok(Limit::At(1_000));
         assert_eq!(
-            first_clamp(300, 10, 20_000.0, 250.0, &limited, &Policy::default()),
+            first_clamp(300, 20_000.0, 250.0, &limited, &Policy::default()),
             None
         );
     }
@@ -452,7 +439,7 @@ mod tests {
                 first_weight(&first, &bounds, &policy),
                 first_cap(guaranteed, &bounds),
                 first_high(Bytes(current), &bounds),
-                first_clamp(current >> 25, current >> 30, 10_000.0, 250.0, &bounds, &policy),
+                first_clamp(current >> 25, 10_000.0, 250.0, &bounds, &policy),
             ] {
                 let mut place = start;
                 let mut steps = 0;

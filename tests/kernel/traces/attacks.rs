@@ -427,6 +427,61 @@ pub(super) fn task_leak(rig: &Rig) -> Daemon {
     governor
 }
 
+/// One that has many begins to start more, and little is left.
+pub(super) fn task_room(rig: &Rig) -> Daemon {
+    let (victim, leaky) = (rig.group("victim"), rig.group("leaky"));
+    let _small = SmallHost::with_room_for(400);
+    let governor = rig.governor(&format!("{TASKS_ONLY}[pids]\nfloor = 16\n"));
+    let _work = work(&victim, "5ms", 32);
+    let _many = Load::start(&leaky, "hog tasks --rate 10 --max 150 --for 34s");
+    seconds(26);
+    Load::start(&leaky, "hog tasks --rate 60 --max 1000 --for 6s").finish();
+    seconds(4);
+    governor
+}
+
+/// A newcomer starts some, while another has had most of what there is for long.
+pub(super) fn task_share(rig: &Rig) -> Daemon {
+    let (large, newcomer) = (rig.group("large"), rig.group("newcomer"));
+    let _small = SmallHost::with_room_for(500);
+    let _many = Load::start(&large, "hog tasks --rate 2000 --max 400 --for 40s");
+    seconds(2);
+    let governor = rig.governor(TASKS_ONLY);
+    seconds(12);
+    Load::start(&newcomer, "hog tasks --rate 20 --max 1000 --for 8s").finish();
+    seconds(10);
+    governor
+}
+
+/// Five leak alike, so that none of them stands out.
+pub(super) fn task_crowd(rig: &Rig) -> Daemon {
+    let victim = rig.group("victim");
+    let crowd = ["a", "b", "c", "d", "e"].map(|name| rig.group(name));
+    let _small = SmallHost::with_room_for(900);
+    let governor = rig.governor(&format!("{TASKS_ONLY}[pids]\nfloor = 16\n"));
+    let _work = work(&victim, "5ms", 30);
+    seconds(2);
+    let leaks = crowd
+        .each_ref()
+        .map(|leaky| Load::start(leaky, "hog tasks --rate 15 --max 1000 --for 14s"));
+    leaks.into_iter().for_each(Load::finish);
+    seconds(8);
+    governor
+}
+
+/// A bomb whose own limit would come too late.
+pub(super) fn task_limit_higher(rig: &Rig) -> Daemon {
+    let (victim, bomb) = (rig.group("victim"), rig.group("bomb"));
+    let _small = SmallHost::with_room_for(1_040);
+    bomb.write("pids.max", "1000");
+    let governor = rig.governor(TASKS_ONLY);
+    let _work = work(&victim, "5ms", 20);
+    seconds(4);
+    Load::start(&bomb, "forkbomb --max 1000 --for 3s").finish();
+    seconds(10);
+    governor
+}
+
 /// The hog stands at its limit and wants more, and there is no room for more.
 pub(super) fn memory_no_room(rig: &Rig) -> Daemon {
     let (database, hog) = (rig.group("database"), rig.group("hog"));
