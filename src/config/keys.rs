@@ -214,6 +214,19 @@ pub(super) static KEYS: &[Key] = &[
         Field::Count(|p| &mut p.pids.floor, 16, 4_194_304),
     )
     .also(&["min", "limit", "max"]),
+    key("io", "enforce", Field::Flag(|p| &mut p.io.enforce)).also(&["enabled", "enable"]),
+    key(
+        "io",
+        "floor",
+        Field::Bytes(|p| &mut p.io.floor, Bytes(4_096), Bytes(1 << 50)),
+    )
+    .also(&["min", "bps", "bandwidth"]),
+    key(
+        "io",
+        "floor_operations",
+        Field::Count(|p| &mut p.io.floor_operations, 1, 4_194_304),
+    )
+    .also(&["iops", "min_iops"]),
     key(
         "release",
         "quiet",

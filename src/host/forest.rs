@@ -24,7 +24,7 @@ mod walk;
 
 pub use build::Rules;
 
-use access::Texts;
+use access::Standing;
 use walk::Walk;
 
 /// No group with a longer path is looked at: nested groups could otherwise make paths of megabytes.
@@ -103,7 +103,7 @@ struct Node<D> {
     path: Vec<u8>,
     owner: u32,
     kind: Kind,
-    knobs: Texts,
+    knobs: Standing,
     children: Vec<GroupId>,
     /// Its children must be listed (again).
     stale: bool,
@@ -243,7 +243,7 @@ impl<T: TreeFiles> Forest<T> {
                 .get(self.refreshed)
                 .and_then(|id| self.nodes.get_mut(id));
             if let Some(node) = node {
-                let knobs = Texts::read(&mut self.files, &node.dir);
+                let knobs = Standing::read(&mut self.files, &node.dir);
                 changed |= knobs != node.knobs;
                 node.knobs = knobs;
             }
@@ -391,7 +391,7 @@ impl<T: TreeFiles> Forest<T> {
         let Opened { dir, id, owner } = opened;
         walk.scan.changed = true;
         let kind = recognise(&path, walk.is_container).map_or(Kind::Inner, Kind::Top);
-        let knobs = Texts::read(&mut self.files, &dir);
+        let knobs = Standing::read(&mut self.files, &dir);
         let node = Node {
             dir,
             parent,

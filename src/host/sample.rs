@@ -11,10 +11,10 @@ use super::clock::Clock;
 use super::files::{HostFile, TreeFiles};
 use super::forest::Forest;
 use super::quota::InnerQuotas;
-use crate::kernel::{flat, loadavg, meminfo, proc_stat, psi, single};
+use crate::kernel::{flat, loadavg, meminfo, nested, proc_stat, psi, single};
 use crate::model::{
-    Absent, Bytes, ContainerSample, CpuUse, GroupId, HostSample, MemoryUse, Reading, Sample, Span,
-    Stall, Time, Topology,
+    Absent, Bytes, ContainerSample, CpuUse, GroupId, HostSample, IoUse, MemoryUse, PerDevice,
+    Reading, Sample, Span, Stall, Time, Topology,
 };
 use std::collections::HashMap;
 
@@ -53,6 +53,8 @@ struct Held<F> {
     swap: Reading<F>,
     memory_pressure: Reading<F>,
     tasks: Reading<F>,
+    io_stat: Reading<F>,
+    io_pressure: Reading<F>,
     quotas: InnerQuotas<F>,
     pressure_read: Option<Time>,
     round: u64,
@@ -179,6 +181,8 @@ impl<F> Held<F> {
             swap: Err(Absent::NotRead),
             memory_pressure: Err(Absent::NotRead),
             tasks: Err(Absent::NotRead),
+            io_stat: Err(Absent::NotRead),
+            io_pressure: Err(Absent::NotRead),
             quotas: InnerQuotas::default(),
             pressure_read: None,
             round: 0,
@@ -195,6 +199,8 @@ impl<F> Held<F> {
             (&mut self.swap, "memory.swap.current"),
             (&mut self.memory_pressure, "memory.pressure"),
             (&mut self.tasks, "pids.current"),
+            (&mut self.io_stat, "io.stat"),
+            (&mut self.io_pressure, "io.pressure"),
         ] {
             if file.is_err() {
                 *file = files.hold(dir, name);
@@ -219,6 +225,7 @@ impl<F> Held<F> {
             self.pressure_read = Some(at);
             sample.cpu_stall = pressure(files, &self.cpu_pressure, room);
             sample.memory_stall = pressure(files, &self.memory_pressure, room);
+            self.io(files, room, &mut sample);
         }
         sample.memory = self.memory(files, room);
         sample.tasks = text(files, &self.tasks, room).and_then(single::count);
@@ -242,6 +249,21 @@ impl<F> Held<F> {
         Ok(MemoryUse { current, swap })
     }
 
+    /// What it did on devices, and its waiting for them: one tells nothing without the other, so that without the
+    /// io controller neither is read.
+    fn io<T: TreeFiles<File = F>>(
+        &self,
+        files: &mut T,
+        room: &mut [u8],
+        sample: &mut ContainerSample,
+    ) {
+        sample.io = text(files, &self.io_stat, room).and_then(devices);
+        sample.io_stall = match sample.io {
+            Ok(_) => pressure(files, &self.io_pressure, room),
+            Err(why) => Err(why),
+        };
+    }
+
     fn may_read_pressure(&self, at: Time, interval: Span) -> bool {
         self.pressure_read
             .is_none_or(|before| at.since(before) + PSI_GRACE >= interval)
@@ -259,6 +281,19 @@ fn tasks_max<T: TreeFiles>(
         (Ok(threads), Ok(pids)) => Ok(threads.min(pids)),
         (threads, pids) => threads.or(pids),
     }
+}
+
+/// The devices on which most was done; those on which nothing was are left out.
+fn devices(text: &[u8]) -> Reading<PerDevice<IoUse>> {
+    let mut all = PerDevice::NONE;
+    for line in nested::io_stat(text)? {
+        let (device, stat) = line?;
+        let used = stat.used();
+        if used != IoUse::default() {
+            all.put(device, used, IoUse::cost);
+        }
+    }
+    Ok(all)
 }
 
 fn pressure<T: TreeFiles>(
@@ -451,6 +486,32 @@ mod tests {
         rig.tree.set_host(HostFile::PidMax, "5000\n");
         rig.sample();
         assert_eq!(rig.out.host.tasks_max, Ok(5_000));
+    }
+
+    #[test]
+    fn what_was_done_on_devices_is_read_and_the_waiting_for_them() {
+        let mut rig = Rig::new(1);
+        let stat = "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n\
+                    8:16 rbytes=0 wbytes=0 rios=0 wios=0 dbytes=9 dios=9\n";
+        rig.tree.set(docker(0), "io.stat", stat);
+        rig.tree.set(
+            docker(0),
+            "io.pressure",
+            "some avg10=0.00 avg60=0.00 avg300=0.00 total=8\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=2\n",
+        );
+        let sample = rig.one();
+        let devices: Vec<_> = sample.io.unwrap().iter().collect();
+        assert_eq!(devices.len(), 1);
+        assert_eq!(devices[0].0.to_string(), "8:0");
+        assert_eq!((devices[0].1.rbytes, devices[0].1.rios), (Bytes(4_096), 1));
+        assert_eq!(sample.io_stall.unwrap().some, Span(8));
+        let mut bare = Rig::new(0);
+        bare.tree.add(docker(0));
+        bare.tree.unset(docker(0), "io.stat");
+        bare.scan();
+        let sample = bare.one();
+        assert_eq!(sample.io, Err(Absent::NoFile));
+        assert_eq!(sample.io_stall, Err(Absent::NoFile));
     }
 
     #[test]

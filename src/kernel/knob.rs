@@ -9,11 +9,11 @@
 //! weight means something only where `cpu.idle` was read as 0.
 
 use super::text::Pen;
-use super::{cpu_max, single};
-use crate::model::{Bytes, Knob, KnobValue, Limit, Reading, Span};
+use super::{cpu_max, nested, single};
+use crate::model::{Absent, Bytes, IoMax, Knob, KnobValue, Limit, Reading, Span};
 
 /// Room for the longest text of any knob.
-pub const KNOB_TEXT: usize = cpu_max::CPU_MAX_TEXT;
+pub const KNOB_TEXT: usize = nested::IO_MAX_TEXT;
 
 /// The text to write, without a newline.
 pub fn encode(value: KnobValue, room: &mut [u8; KNOB_TEXT]) -> &[u8] {
@@ -26,6 +26,7 @@ pub fn encode(value: KnobValue, room: &mut [u8; KNOB_TEXT]) -> &[u8] {
         KnobValue::Bytes(Limit::Max) | KnobValue::Tasks(Limit::Max) => pen.bytes(b"max"),
         KnobValue::Bytes(Limit::At(bytes)) => pen.number(bytes.0),
         KnobValue::Tasks(Limit::At(tasks)) => pen.number(tasks),
+        KnobValue::IoMax(device, max) => nested::put(device, max, pen),
     }
     .finish()
 }
@@ -43,13 +44,17 @@ pub fn decode(knob: Knob, text: &[u8]) -> Reading<KnobValue> {
         Knob::CpuMaxBurst => single::count(text).map(|us| KnobValue::Burst(Span(us))),
         Knob::MemoryHigh | Knob::MemorySwapMax => single::bytes_limit(text).map(KnobValue::Bytes),
         Knob::PidsMax => single::limit(text).map(KnobValue::Tasks),
+        Knob::IoMax(device) => match nested::io_max_line(text)? {
+            (of, max) if of == device => Ok(KnobValue::IoMax(device, max)),
+            _ => Err(Absent::Malformed),
+        },
     }
 }
 
 /// What the kernel will show after `value` was written, on a host with pages of `page` bytes.
 ///
-/// Sizes are rounded down to whole pages, and one that is too large to count is no limit. All else
-/// is shown as it was written: every weight from 1 to 10000 survives the kernel's own scale. (Seen
+/// Sizes are rounded down to whole pages, and one that is too large to count is no limit, as with the limits
+/// of `io.max` (64 bits of bytes, 32 of operations). All else is shown as it was written: every weight from 1 to 10000 survives the kernel's own scale. (Seen
 /// on 6.1 and 6.12.)
 #[must_use]
 pub fn shown(value: KnobValue, page: Bytes) -> KnobValue {
@@ -62,6 +67,23 @@ pub fn shown(value: KnobValue, page: Bytes) -> KnobValue {
                 pages if pages >= none => KnobValue::Bytes(Limit::Max),
                 pages => KnobValue::Bytes(Limit::At(Bytes(pages * page))),
             }
+        }
+        KnobValue::IoMax(device, max) => {
+            let countable = |limit: Limit<u64>, most: u64| match limit {
+                Limit::At(value) if value >= most => Limit::Max,
+                other => other,
+            };
+            let bytes = |limit: Limit<Bytes>| match limit {
+                Limit::At(Bytes(u64::MAX)) => Limit::Max,
+                other => other,
+            };
+            let shown = IoMax {
+                rbps: bytes(max.rbps),
+                wbps: bytes(max.wbps),
+                riops: countable(max.riops, u64::from(u32::MAX)),
+                wiops: countable(max.wiops, u64::from(u32::MAX)),
+            };
+            KnobValue::IoMax(device, shown)
         }
         other => other,
     }
@@ -101,6 +123,20 @@ pub fn is_looser(value: KnobValue, knob: Knob, text: &[u8]) -> bool {
                 Limit::At(tasks) => Limit::At(u128::from(tasks)),
             };
             limit(plain(new), plain(old))
+        }
+        (KnobValue::IoMax(_, new), Ok(KnobValue::IoMax(_, old))) => {
+            let bytes = |max: Limit<Bytes>| match max {
+                Limit::Max => Limit::Max,
+                Limit::At(Bytes(bytes)) => Limit::At(u128::from(bytes)),
+            };
+            let count = |max: Limit<u64>| match max {
+                Limit::Max => Limit::Max,
+                Limit::At(count) => Limit::At(u128::from(count)),
+            };
+            limit(bytes(new.rbps), bytes(old.rbps))
+                || limit(bytes(new.wbps), bytes(old.wbps))
+                || limit(count(new.riops), count(old.riops))
+                || limit(count(new.wiops), count(old.wiops))
         }
         (KnobValue::CpuMax(new), Ok(KnobValue::CpuMax(old))) => {
             // Quotas are compared by the time that they leave in both periods together.
@@ -162,7 +198,7 @@ mod tests {
     #[test]
     fn every_knob_of_both_kernels_is_decoded_and_encoded_byte_for_byte() {
         for kernel in Kernel::BOTH {
-            for knob in Knob::ALL {
+            for knob in Knob::FILES {
                 let text = fixtures::read(kernel, knob.file());
                 let value = decode(knob, &text).expect("every fixture is of its form");
                 let mut room = [0; KNOB_TEXT];
@@ -298,7 +334,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(bytes: Vec<u8>) {
-            for knob in Knob::ALL {
+            for knob in Knob::FILES {
                 let _ = decode(knob, &bytes);
             }
         }

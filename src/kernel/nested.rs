@@ -8,21 +8,11 @@
 //! Some kernels print a device that has no numbers yet without its newline, so that several stand
 //! on one line before the keys (`7:0 8:0 rbytes=…`): keys belong to the last device before them.
 
-use super::text::{Pen, limit, lines, number, number32, split_once, words};
-use crate::model::{Absent, Bytes, Limit, Reading};
-use std::fmt;
+use super::text::{Pen, limit, lines, number, number32, one_line, split_once, words};
+use crate::model::{Absent, Bytes, Device, IoMax, IoUse, Limit, Reading};
 
 /// Room for the longest line of `io.max`: a device, four keys, four numbers.
 pub const IO_MAX_TEXT: usize = 128;
-
-/// A block device's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Device {
-    /// Which driver.
-    pub major: u32,
-    /// Which of its devices.
-    pub minor: u32,
-}
 
 /// What a cgroup did on one device, cumulative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,32 +31,16 @@ pub struct IoStat {
     pub dios: u64,
 }
 
-/// What a cgroup may do on one device, per second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IoMax {
-    /// Read.
-    pub rbps: Limit<Bytes>,
-    /// Written.
-    pub wbps: Limit<Bytes>,
-    /// Reads.
-    pub riops: Limit<u64>,
-    /// Writes.
-    pub wiops: Limit<u64>,
-}
-
-impl IoMax {
-    /// No limit: what the kernel has where it shows no line for a device.
-    pub const NONE: IoMax = IoMax {
-        rbps: Limit::Max,
-        wbps: Limit::Max,
-        riops: Limit::Max,
-        wiops: Limit::Max,
-    };
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.major, self.minor)
+impl IoStat {
+    /// What of it counts as use: discards move nothing.
+    #[must_use]
+    pub const fn used(&self) -> IoUse {
+        IoUse {
+            rbytes: self.rbytes,
+            wbytes: self.wbytes,
+            rios: self.rios,
+            wios: self.wios,
+        }
     }
 }
 
@@ -100,24 +74,51 @@ pub fn io_stat(text: &[u8]) -> Reading<impl Iterator<Item = Reading<(Device, IoS
 /// # Errors
 /// Like [`io_stat`].
 pub fn io_max(text: &[u8]) -> Reading<impl Iterator<Item = Reading<(Device, IoMax)>>> {
-    Ok(lines(text)?.filter_map(|line| {
-        device_line(line, IoMax::NONE, |max, key, value| {
-            match key {
-                b"rbps" => max.rbps = in_bytes(limit(value)?),
-                b"wbps" => max.wbps = in_bytes(limit(value)?),
-                b"riops" => max.riops = limit(value)?,
-                b"wiops" => max.wiops = limit(value)?,
-                _ => {}
-            }
-            Ok(())
-        })
-        .transpose()
-    }))
+    Ok(lines(text)?.filter_map(|line| max_of_line(line).transpose()))
+}
+
+fn max_of_line(line: &[u8]) -> Reading<Option<(Device, IoMax)>> {
+    device_line(line, IoMax::NONE, |max, key, value| {
+        match key {
+            b"rbps" => max.rbps = in_bytes(limit(value)?),
+            b"wbps" => max.wbps = in_bytes(limit(value)?),
+            b"riops" => max.riops = limit(value)?,
+            b"wiops" => max.wiops = limit(value)?,
+            _ => {}
+        }
+        Ok(())
+    })
+}
+
+/// What `io.max` says of one device; [`IoMax::NONE`] where it does not name it.
+///
+/// # Errors
+/// Like [`io_max`], also for a bad line of another device: which one it is of cannot be told.
+pub fn io_max_of(text: &[u8], device: Device) -> Reading<IoMax> {
+    for line in io_max(text)? {
+        let (of, max) = line?;
+        if of == device {
+            return Ok(max);
+        }
+    }
+    Ok(IoMax::NONE)
+}
+
+/// One line of `io.max`, with or without its newline.
+///
+/// # Errors
+/// [`Absent::Malformed`] where it is not one device with limits.
+pub fn io_max_line(text: &[u8]) -> Reading<(Device, IoMax)> {
+    max_of_line(one_line(text))?.ok_or(Absent::Malformed)
 }
 
 /// One line to write into `io.max`, which is also what the kernel shows afterwards, without a
 /// newline. (It shows no line where nothing is limited, and caps operations at 32 bits.)
 pub fn write_io_max(device: Device, max: IoMax, room: &mut [u8; IO_MAX_TEXT]) -> &[u8] {
+    put(device, max, Pen::new(room)).finish()
+}
+
+pub(super) fn put(device: Device, max: IoMax, pen: Pen<'_>) -> Pen<'_> {
     let bytes = |limit| match limit {
         Limit::Max => Limit::Max,
         Limit::At(Bytes(value)) => Limit::At(value),
@@ -128,16 +129,14 @@ pub fn write_io_max(device: Device, max: IoMax, room: &mut [u8; IO_MAX_TEXT]) ->
         (b" riops=", max.riops),
         (b" wiops=", max.wiops),
     ];
-    let pen = Pen::new(room)
+    let pen = pen
         .number(u64::from(device.major))
         .bytes(b":")
         .number(u64::from(device.minor));
-    keys.into_iter()
-        .fold(pen, |pen, (key, limit)| match limit {
-            Limit::Max => pen.bytes(key).bytes(b"max"),
-            Limit::At(value) => pen.bytes(key).number(value),
-        })
-        .finish()
+    keys.into_iter().fold(pen, |pen, (key, limit)| match limit {
+        Limit::Max => pen.bytes(key).bytes(b"max"),
+        Limit::At(value) => pen.bytes(key).number(value),
+    })
 }
 
 fn in_bytes(limit: Limit<u64>) -> Limit<Bytes> {

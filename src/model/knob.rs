@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Bytes, Limit, Resource, Rung, Span, Weight};
+use super::{Bytes, Device, IoMax, Limit, Resource, Rung, Span, Weight};
 
 /// A cgroup interface file that an intervention may hold.
 ///
@@ -13,22 +13,23 @@ use super::{Bytes, Limit, Resource, Rung, Span, Weight};
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
-#[repr(u8)]
 pub enum Knob {
     /// `cpu.idle`: 1 runs the whole cgroup as SCHED_IDLE.
-    CpuIdle = 1,
+    CpuIdle,
     /// `cpu.weight`: acts between siblings only.
-    CpuWeight = 2,
+    CpuWeight,
     /// `cpu.max`: quota and period.
-    CpuMax = 3,
+    CpuMax,
     /// `cpu.max.burst`: must be at most the quota.
-    CpuMaxBurst = 4,
+    CpuMaxBurst,
     /// `memory.high`: above it the cgroup reclaims and is slowed.
-    MemoryHigh = 5,
+    MemoryHigh,
     /// `memory.swap.max`: how much of it may be in swap.
-    MemorySwapMax = 6,
+    MemorySwapMax,
     /// `pids.max`: how many tasks may be in it. One that has more keeps them: its forks fail.
-    PidsMax = 7,
+    PidsMax,
+    /// `io.max`, the line of one device: how much it may read and write there in a second.
+    IoMax(Device),
 }
 
 /// `cpu.max`: how much CPU time a cgroup may use in each period.
@@ -56,10 +57,12 @@ pub enum KnobValue {
     Bytes(Limit<Bytes>),
     /// For [`Knob::PidsMax`].
     Tasks(Limit<u64>),
+    /// For [`Knob::IoMax`].
+    IoMax(Device, IoMax),
 }
 
-/// The longest text of a knob that is kept: two 20-digit numbers and a blank fit.
-pub const ORIGINAL_MAX: usize = 48;
+/// The longest text of a knob that is kept: a line of `io.max`, a device and four 20-digit numbers, fits.
+pub const ORIGINAL_MAX: usize = 128;
 
 /// The exact bytes that stood in a knob before us, without the trailing newline.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,8 +72,8 @@ pub struct Original {
 }
 
 impl Knob {
-    /// Every knob, in restore order.
-    pub const ALL: [Knob; 7] = [
+    /// Every knob that is a whole file, in restore order. [`Knob::IoMax`] comes after them.
+    pub const FILES: [Knob; 7] = [
         Knob::CpuIdle,
         Knob::CpuWeight,
         Knob::CpuMax,
@@ -79,6 +82,9 @@ impl Knob {
         Knob::MemorySwapMax,
         Knob::PidsMax,
     ];
+
+    /// The [`number`](Knob::number)s of all knobs, in restore order.
+    pub const NUMBERS: std::ops::RangeInclusive<u8> = 1..=8;
 
     /// The file's name in the cgroup's directory.
     #[must_use]
@@ -91,19 +97,38 @@ impl Knob {
             Knob::MemoryHigh => "memory.high",
             Knob::MemorySwapMax => "memory.swap.max",
             Knob::PidsMax => "pids.max",
+            Knob::IoMax(_) => "io.max",
         }
     }
 
-    /// The knob whose [`file`](Knob::file) is `name`.
+    /// The knob that is the whole file `name`.
     #[must_use]
     pub fn from_file(name: &str) -> Option<Knob> {
-        Knob::ALL.into_iter().find(|knob| knob.file() == name)
+        Knob::FILES.into_iter().find(|knob| knob.file() == name)
     }
 
-    /// The knob of a journal record; `None` for a number that is no knob.
+    /// Its number in a journal or a recording, and its device's, both 0 where there is none.
     #[must_use]
-    pub fn from_number(number: u8) -> Option<Knob> {
-        Knob::ALL.into_iter().find(|knob| *knob as u8 == number)
+    pub const fn number(self) -> (u8, u32, u32) {
+        match self {
+            Knob::CpuIdle => (1, 0, 0),
+            Knob::CpuWeight => (2, 0, 0),
+            Knob::CpuMax => (3, 0, 0),
+            Knob::CpuMaxBurst => (4, 0, 0),
+            Knob::MemoryHigh => (5, 0, 0),
+            Knob::MemorySwapMax => (6, 0, 0),
+            Knob::PidsMax => (7, 0, 0),
+            Knob::IoMax(Device { major, minor }) => (8, major, minor),
+        }
+    }
+
+    /// The knob of these [`number`](Knob::number)s; `None` where they are no knob.
+    #[must_use]
+    pub fn from_number(number: u8, major: u32, minor: u32) -> Option<Knob> {
+        let on_device = Knob::IoMax(Device { major, minor });
+        let all = Knob::FILES.into_iter().chain([on_device]);
+        let numbers = (number, major, minor);
+        all.into_iter().find(|knob| knob.number() == numbers)
     }
 
     /// What it limits.
@@ -113,6 +138,7 @@ impl Knob {
             Knob::CpuIdle | Knob::CpuWeight | Knob::CpuMax | Knob::CpuMaxBurst => Resource::Cpu,
             Knob::MemoryHigh | Knob::MemorySwapMax => Resource::Memory,
             Knob::PidsMax => Resource::Pids,
+            Knob::IoMax(_) => Resource::Io,
         }
     }
 
@@ -126,6 +152,7 @@ impl Knob {
             Knob::MemoryHigh => Rung::High,
             Knob::MemorySwapMax => Rung::Swap,
             Knob::PidsMax => Rung::Clamp,
+            Knob::IoMax(_) => Rung::Throttle,
         }
     }
 
@@ -168,6 +195,7 @@ impl fmt::Display for KnobValue {
             KnobValue::Bytes(limit) => limit.fmt(f),
             KnobValue::Tasks(Limit::Max) => f.write_str("max"),
             KnobValue::Tasks(Limit::At(tasks)) => write!(f, "{tasks}"),
+            KnobValue::IoMax(device, max) => write!(f, "{device} {max}"),
         }
     }
 }

@@ -4,8 +4,10 @@
 //! Every other room speaks in these types; this room uses no other room.
 
 mod absent;
+mod device;
 mod explain;
 mod knob;
+mod past;
 mod plan;
 mod policy;
 mod replay;
@@ -19,18 +21,20 @@ mod view;
 
 use absent::unread;
 pub use absent::{Absent, Reading};
+pub use device::{DEVICES, Device, IoMax, IoUse, OPERATION, PerDevice};
 pub use explain::{
-    BlameView, End, EntitledBy, EntitledView, Excuse, Explained, Explanation, Fate, HoldView,
-    KnobView, PastView, ProofView, ReleaseView, StepView, StrainView, SuspectView, Wait, Who,
+    BlameView, EntitledBy, EntitledView, Excuse, Explained, Explanation, Fate, HoldView, KnobView,
+    ProofView, ReleaseView, StrainView, SuspectView, Wait, Who,
 };
 pub use knob::{CpuMax, Knob, KnobValue, ORIGINAL_MAX, Original};
+pub use past::{End, PastView, StepView};
 pub use plan::{
     Change, Contender, Event, EventKind, Evidence, Outcome, Pace, Resource, Role, Rung, Step,
     Verdict, WhyNobody, Written,
 };
 pub use policy::{
-    CpuPolicy, DetectPolicy, Matcher, MemoryPolicy, Mode, PidsPolicy, Policy, RecordPolicy,
-    ReleasePolicy, RuntimePolicy,
+    CpuPolicy, DetectPolicy, IoPolicy, Matcher, MemoryPolicy, Mode, PidsPolicy, Policy,
+    RecordPolicy, ReleasePolicy, RuntimePolicy,
 };
 pub use replay::{
     Agreement, By, Difference, Extent, Paces, Replayed, Simulated, SimulatedTrace, Tally, Told,

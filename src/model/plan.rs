@@ -15,6 +15,18 @@ pub enum Resource {
     Memory,
     /// Tasks: the process identifiers that all share.
     Pids,
+    /// Block devices.
+    Io,
+}
+
+impl Resource {
+    /// All of them, in the order in which their alarms are answered.
+    pub const ALL: [Resource; 4] = [
+        Resource::Cpu,
+        Resource::Memory,
+        Resource::Pids,
+        Resource::Io,
+    ];
 }
 
 /// What the brain wants after one sample.
@@ -245,7 +257,7 @@ pub struct Contender {
     pub id: GroupId,
     /// Its part of all blame for this victim.
     pub blame: Share,
-    /// What it used: CPUs, or bytes a second of growth, or tasks.
+    /// What it used: CPUs, or bytes a second of growth, or tasks, or its part of the busiest device that both use.
     pub usage: f64,
     /// What it may use while others want more, in the same unit.
     pub entitlement: f64,
@@ -298,12 +310,14 @@ pub enum Rung {
     Swap,
     /// `pids.max`: what is there goes on, and no more can be started.
     Clamp,
+    /// `io.max` on one device.
+    Throttle,
 }
 
 impl Rung {
     /// Whether this rung takes something away that nobody else would use.
     #[must_use]
     pub const fn is_hard(self) -> bool {
-        matches!(self, Rung::Cap | Rung::Swap | Rung::Clamp)
+        matches!(self, Rung::Cap | Rung::Swap | Rung::Clamp | Rung::Throttle)
     }
 }

@@ -16,6 +16,8 @@ pub struct Policy {
     pub memory: MemoryPolicy,
     /// `[pids]`.
     pub pids: PidsPolicy,
+    /// `[io]`.
+    pub io: IoPolicy,
     /// `[release]`.
     pub release: ReleasePolicy,
     /// `[runtime]`.
@@ -52,7 +54,7 @@ pub struct DetectPolicy {
     pub baseline_max: Share,
     /// `margin`: how many times the next suspect's blame the most blamed must have.
     pub margin: f64,
-    /// `verify`: how long a CPU step has to show relief. Memory steps have five times as long.
+    /// `verify`: how long a CPU step has to show relief. Steps on memory and on devices have five times as long.
     pub verify: Span,
     /// `relief`: the fall of harm, as a fraction of what it was, that counts as relief.
     pub relief: Share,
@@ -107,6 +109,17 @@ pub struct PidsPolicy {
     /// `floor`: no `pids.max` under this is written, or under an equal part of what the host can have where
     /// that is less.
     pub floor: u32,
+}
+
+/// `[io]`: the ladder of block devices.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct IoPolicy {
+    /// `enforce`: false watches and tells only.
+    pub enforce: bool,
+    /// `floor`: no limit of bytes in a second under this is written.
+    pub floor: Bytes,
+    /// `floor_operations`: no limit of operations in a second under this is written.
+    pub floor_operations: u32,
 }
 
 /// `[release]`: how limits are given back.
@@ -206,6 +219,11 @@ impl Default for Policy {
                 reserve: Share::new(0.1),
                 floor: 1_024,
             },
+            io: IoPolicy {
+                enforce: true,
+                floor: Bytes::from_mib(1),
+                floor_operations: 16,
+            },
             release: ReleasePolicy {
                 quiet: Span::from_secs(2),
                 hold: Span::from_secs(2),
@@ -260,6 +278,17 @@ impl Policy {
             Resource::Cpu => self.cpu.enforce,
             Resource::Memory => self.memory.enforce,
             Resource::Pids => self.pids.enforce,
+            Resource::Io => self.io.enforce,
+        }
+    }
+
+    /// The summed harm of this resource that raises an alarm. How long a device takes varies by itself, so
+    /// that it takes four times as much there.
+    #[must_use]
+    pub fn bucket(&self, resource: Resource) -> Span {
+        match resource {
+            Resource::Cpu | Resource::Memory | Resource::Pids => self.detect.bucket,
+            Resource::Io => self.detect.bucket.scaled(4.0),
         }
     }
 }

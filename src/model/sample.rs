@@ -1,6 +1,6 @@
 //! What one tick read from the kernel: the brain's only view of the world besides the topology.
 
-use super::{Bytes, GroupId, Outcome, Reading, Span, Time};
+use super::{Bytes, GroupId, IoUse, Outcome, PerDevice, Reading, Span, Time};
 
 /// One tick's readings. Counters are cumulative, exactly as the kernel gives them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -56,6 +56,12 @@ pub struct ContainerSample {
     pub memory_stall: Reading<Stall>,
     /// `pids.current`: tasks, threads included.
     pub tasks: Reading<u64>,
+    /// `io.stat`: the devices on which it has done most.
+    #[serde(default = "super::unread")]
+    pub io: Reading<PerDevice<IoUse>>,
+    /// `io.pressure`.
+    #[serde(default = "super::unread")]
+    pub io_stall: Reading<Stall>,
 }
 
 /// `cpu.stat`, cumulative.
@@ -113,6 +119,8 @@ impl ContainerSample {
             memory: Err(NotRead),
             memory_stall: Err(NotRead),
             tasks: Err(NotRead),
+            io: Err(NotRead),
+            io_stall: Err(NotRead),
         }
     }
 }

@@ -78,13 +78,26 @@ fn a_share_is_between_nothing_and_all() {
 
 #[test]
 fn knobs_are_known_by_file_and_by_number_and_are_restored_in_order() {
-    for knob in Knob::ALL {
+    for knob in Knob::FILES {
         assert_eq!(Knob::from_file(knob.file()), Some(knob));
-        assert_eq!(Knob::from_number(knob as u8), Some(knob));
+        let (number, major, minor) = knob.number();
+        assert_eq!(Knob::from_number(number, major, minor), Some(knob));
+        assert!(Knob::NUMBERS.contains(&number));
     }
+    let device = Device {
+        major: 254,
+        minor: 16,
+    };
+    assert_eq!(Knob::from_number(8, 254, 16), Some(Knob::IoMax(device)));
+    assert_eq!(Knob::from_number(7, 254, 16), None);
+    assert!(
+        Knob::FILES
+            .into_iter()
+            .all(|knob| knob < Knob::IoMax(device))
+    );
     assert_eq!(Knob::from_file("cpu.max "), None);
-    assert_eq!(Knob::from_number(0), None);
-    assert!(Knob::ALL.is_sorted());
+    assert_eq!(Knob::from_number(0, 0, 0), None);
+    assert!(Knob::FILES.is_sorted());
     assert!(
         Knob::CpuIdle < Knob::CpuWeight,
         "no weight can be written while idle is 1"
@@ -93,7 +106,7 @@ fn knobs_are_known_by_file_and_by_number_and_are_restored_in_order() {
         Knob::CpuMax < Knob::CpuMaxBurst,
         "no quota can be under the burst"
     );
-    let reclaim: Vec<Knob> = Knob::ALL
+    let reclaim: Vec<Knob> = Knob::FILES
         .into_iter()
         .filter(|knob| knob.may_reclaim())
         .collect();

@@ -1,7 +1,7 @@
 //! The cgroup tree as far as it matters: every group that is not inside a container, and each
 //! container's own top group.
 
-use super::{Bytes, CpuMax, Knob, KnobValue, Limit, Reading, Weight};
+use super::{Bytes, CpuMax, IoMax, Knob, KnobValue, Limit, PerDevice, Reading, Weight};
 
 /// Identity of a cgroup: the inode number of its directory. A path is not an identity: a container
 /// that is deleted and made again has the same path and another inode.
@@ -116,6 +116,9 @@ pub struct Knobs {
     /// `pids.max`.
     #[serde(default = "super::unread")]
     pub pids_max: Reading<Limit<u64>>,
+    /// `io.max`, of the devices that have a limit there.
+    #[serde(default = "super::unread")]
+    pub io_max: Reading<PerDevice<IoMax>>,
 }
 
 impl Knobs {
@@ -131,6 +134,53 @@ impl Knobs {
             memory_max: Err(why),
             memory_swap_max: Err(why),
             pids_max: Err(why),
+            io_max: Err(why),
+        }
+    }
+
+    /// Takes what was read of one of them. A value of another knob is malformed. What `io.max` says of a device is
+    /// only known where the others of that file are.
+    pub fn set(&mut self, knob: Knob, read: Reading<KnobValue>) {
+        use super::Absent::Malformed;
+        fn take<T>(
+            place: &mut Reading<T>,
+            read: Reading<KnobValue>,
+            mine: impl Fn(KnobValue) -> Option<T>,
+        ) {
+            *place = read.and_then(|value| mine(value).ok_or(Malformed));
+        }
+        let bytes = |value| match value {
+            KnobValue::Bytes(limit) => Some(limit),
+            _ => None,
+        };
+        match knob {
+            Knob::CpuIdle => take(&mut self.cpu_idle, read, |value| match value {
+                KnobValue::Idle(idle) => Some(idle),
+                _ => None,
+            }),
+            Knob::CpuWeight => take(&mut self.cpu_weight, read, |value| match value {
+                KnobValue::Weight(weight) => Some(weight),
+                _ => None,
+            }),
+            Knob::CpuMax => take(&mut self.cpu_max, read, |value| match value {
+                KnobValue::CpuMax(max) => Some(max),
+                _ => None,
+            }),
+            Knob::CpuMaxBurst => take(&mut self.cpu_max_burst, read, |value| match value {
+                KnobValue::Burst(burst) => Some(burst),
+                _ => None,
+            }),
+            Knob::MemoryHigh => take(&mut self.memory_high, read, bytes),
+            Knob::MemorySwapMax => take(&mut self.memory_swap_max, read, bytes),
+            Knob::PidsMax => take(&mut self.pids_max, read, |value| match value {
+                KnobValue::Tasks(limit) => Some(limit),
+                _ => None,
+            }),
+            Knob::IoMax(_) => {
+                if let (Ok(all), Ok(KnobValue::IoMax(device, max))) = (&mut self.io_max, read) {
+                    all.put(device, max, |_| 0);
+                }
+            }
         }
     }
 
@@ -145,6 +195,10 @@ impl Knobs {
             Knob::MemoryHigh => self.memory_high.ok().map(KnobValue::Bytes),
             Knob::MemorySwapMax => self.memory_swap_max.ok().map(KnobValue::Bytes),
             Knob::PidsMax => self.pids_max.ok().map(KnobValue::Tasks),
+            Knob::IoMax(device) => {
+                let max = self.io_max.ok()?.get(device).unwrap_or(IoMax::NONE);
+                Some(KnobValue::IoMax(device, max))
+            }
         }
     }
 }

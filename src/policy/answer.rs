@@ -3,7 +3,7 @@
 use super::blame::{Crowd, Culprits};
 use super::brain::Brain;
 use super::intervention::{Beside, Intervention, Proof};
-use super::ladder::{self, Bounds, FirstCpu, Place};
+use super::ladder::{self, Bounds, FirstCpu, Place, Throttle};
 use super::lever::{self, Lever};
 use super::lift::Lifting;
 use crate::model::{
@@ -251,6 +251,7 @@ impl Brain {
             cpus: self.host.cpus.max(1),
             ram,
             tasks: self.host.tasks_max.unwrap_or(u64::MAX),
+            took: None,
         };
         let mut lift = None;
         let (group, place, within) = match resource {
@@ -320,6 +321,22 @@ impl Brain {
                 let (has, fair) = (suspect.tasks?, self.fair_tasks());
                 let free = self.tasks_unclaimed(aggressor);
                 let place = ladder::first_clamp(has, free, fair, &bounds, &self.policy)?;
+                (suspect.group, place, None)
+            }
+            Resource::Io => {
+                bounds.original = self.tree.groups[suspect.group].knobs;
+                if bounds.original.io_max.is_err() || self.now.since(suspect.met) < KNOWN {
+                    return None;
+                }
+                let on = suspect.worst_before(harmed)?;
+                let took = on.pace();
+                let keeps = guarantee * on.entitled / on.part.max(on.entitled);
+                let place = ladder::first_throttle(on.device, took, keeps, harm, &self.policy)?;
+                bounds.took = Some(Throttle {
+                    device: on.device,
+                    bytes: took.bytes as u64,
+                    operations: took.operations as u64,
+                });
                 (suspect.group, place, None)
             }
         };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::chronicle::Chronicle;
+use super::devices::Shared;
 use super::entitle::{Claim, Shares};
 use super::intervention::{Intervention, Proof};
 use super::ladder::Place;
@@ -29,11 +30,13 @@ pub struct Brain {
     pub(super) claims: Vec<Claim>,
     pub(super) entitlements: Vec<f64>,
     /// Since when no bucket of the resource holds anything.
-    pub(super) calm_since: [Option<Time>; 3],
+    pub(super) calm_since: [Option<Time>; RESOURCES.len()],
     /// The last answer to an alarm, so that the same "nobody" is told once.
-    pub(super) told: [Option<(GroupId, WhyNobody, Time)>; 3],
+    pub(super) told: [Option<(GroupId, WhyNobody, Time)>; RESOURCES.len()],
     /// Whether the host is about to run out of tasks.
     pub(super) tasks_run_out: bool,
+    /// What all do on each device; here for its room only.
+    pub(super) devices: Vec<Shared>,
     /// The alarms of one resource, the worst first; here for its room only.
     pub(super) alarms: Vec<(Span, GroupId)>,
     /// What was done before; nothing is decided by it.
@@ -42,7 +45,7 @@ pub struct Brain {
     pub(super) step: Step,
 }
 
-pub(super) const RESOURCES: [Resource; 3] = [Resource::Cpu, Resource::Memory, Resource::Pids];
+pub(super) const RESOURCES: [Resource; 4] = Resource::ALL;
 /// The host has CPU to spare when this part of it was idle.
 pub(super) const SPARE: f64 = 0.1;
 /// Memory is short when less than so many times the policy's reserve is available.
@@ -68,9 +71,10 @@ impl Brain {
             shares: Shares::default(),
             claims: Vec::new(),
             entitlements: Vec::new(),
-            calm_since: [None; 3],
-            told: [None; 3],
+            calm_since: [None; RESOURCES.len()],
+            told: [None; RESOURCES.len()],
             tasks_run_out: false,
+            devices: Vec::new(),
             alarms: Vec::new(),
             chronicle: Chronicle::default(),
             now: Time(0),
@@ -131,6 +135,7 @@ impl Brain {
         self.observe(sample);
         self.entitle();
         self.foresee_tasks();
+        self.weigh_devices();
         let harmed = self.sum_harm();
         self.learn();
         self.judge();
@@ -164,7 +169,7 @@ impl Brain {
 
     pub(super) fn observe(&mut self, sample: &Sample) {
         for track in &mut self.tracks {
-            track.fresh = [false; 3];
+            track.fresh = [false; RESOURCES.len()];
         }
         for read in &sample.containers {
             if let Some(track) = self.track_mut(read.id) {
@@ -267,7 +272,7 @@ impl Brain {
     }
 
     fn strained(&self, track: &Track, resource: Resource) -> bool {
-        let size = self.policy.detect.bucket;
+        let size = self.policy.bucket(resource);
         !track.strain(resource).bucket.calm(size)
     }
 
@@ -292,7 +297,10 @@ impl Brain {
             } else if track.protected {
                 Role::Protected
             } else if self.step.pace == Pace::Alert
-                && (track.excess > 0.02 || track.memory_excess > 0.0 || track.tasks_excess > 0.0)
+                && (track.excess > 0.02
+                    || track.memory_excess > 0.0
+                    || track.tasks_excess > 0.0
+                    || track.io_excess > 0.0)
             {
                 Role::Suspect
             } else {
@@ -339,6 +347,9 @@ impl Brain {
                     suspect.has_tasks(),
                     Self::may_have_tasks(suspect, self.fair_tasks()),
                 ),
+                Resource::Io => suspect
+                    .worst_before(track)
+                    .map_or((0.0, 0.0), |on| (on.part, on.entitled)),
             })
         };
         Evidence {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::brain::Brain;
+use super::brain::{Brain, RESOURCES};
 use super::chronicle::Chronicle;
 use super::entitle::Shares;
 use super::intervention::Intervention;
@@ -25,8 +25,8 @@ struct Kept<'b> {
     host: HostSample,
     idle: &'b Windows<Span>,
     available: &'b Windows<Bytes>,
-    calm_since: [Option<Time>; 3],
-    told: [Option<(GroupId, WhyNobody, Time)>; 3],
+    calm_since: [Option<Time>; RESOURCES.len()],
+    told: [Option<(GroupId, WhyNobody, Time)>; RESOURCES.len()],
     chronicle: &'b Chronicle,
     now: Time,
     pace: Pace,
@@ -41,8 +41,8 @@ struct Found {
     host: HostSample,
     idle: Windows<Span>,
     available: Windows<Bytes>,
-    calm_since: [Option<Time>; 3],
-    told: [Option<(GroupId, WhyNobody, Time)>; 3],
+    calm_since: [Option<Time>; RESOURCES.len()],
+    told: [Option<(GroupId, WhyNobody, Time)>; RESOURCES.len()],
     chronicle: Chronicle,
     now: Time,
     pace: Pace,
@@ -81,6 +81,7 @@ impl Brain {
             calm_since,
             told,
             tasks_run_out: _,
+            devices: _,
             alarms: _,
             chronicle,
             now,
@@ -134,6 +135,7 @@ impl Brain {
             calm_since: found.calm_since,
             told: found.told,
             tasks_run_out: false,
+            devices: Vec::new(),
             alarms: Vec::new(),
             chronicle: found.chronicle,
             now: found.now,

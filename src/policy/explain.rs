@@ -138,9 +138,10 @@ impl Brain {
             Resource::Memory => (track.memory_psi.rate(Over::Half), track.memory_psi.at()),
             // Nobody waits for a task: the fork fails.
             Resource::Pids => (0.0, track.tasks_use.at()),
+            Resource::Io => (track.io_psi.rate(Over::Half), track.io_psi.at()),
         };
         let (stalled, harm) = (stalled.min(1.0), strain.rate(Over::Half));
-        let size = self.policy.detect.bucket;
+        let size = self.policy.bucket(resource);
         let case = if strain.bucket.calm(size) {
             Case::default()
         } else {
@@ -155,7 +156,8 @@ impl Brain {
             } else {
                 None
             },
-            imminent: resource != Resource::Cpu && harm > stalled + NOTHING,
+            imminent: matches!(resource, Resource::Memory | Resource::Pids)
+                && harm > stalled + NOTHING,
             baseline: strain.calm(&self.policy),
             tolerance: self.tolerance(track, resource),
             bucket_s: strain.bucket.level().as_secs_f64(),
@@ -182,6 +184,9 @@ impl Brain {
             Resource::Memory if track.memory_excess > 0.0 => Some(Excuse::Grows),
             Resource::Memory => Some(Excuse::Plenty),
             Resource::Pids => None,
+            Resource::Io if self.holds(track.id, resource) => Some(Excuse::Held),
+            Resource::Io if track.io_excess > 0.0 => Some(Excuse::Grows),
+            Resource::Io => Some(Excuse::Work),
         }
     }
 
@@ -246,6 +251,15 @@ impl Brain {
                     grows: track.tasks_pace(),
                 }
             }
+            Resource::Io => EntitledView {
+                usage,
+                entitlement,
+                by: EntitledBy::FairShare,
+                fair: entitlement,
+                demand: 0.0,
+                owed_s: 0.0,
+                grows: 0.0,
+            },
         }
     }
 
@@ -308,6 +322,7 @@ impl Brain {
             Place::Cap(cpus) => cpus,
             Place::High(bytes) | Place::Swap(bytes) => bytes.0 as f64,
             Place::Clamp(tasks) => tasks as f64,
+            Place::Throttle(throttle) => throttle.bytes as f64,
         }
     }
 }

@@ -115,6 +115,7 @@ impl Brain {
                         Resource::Cpu => self.feed_cpu(at),
                         Resource::Memory => self.feed_memory(at, shortage, imminent),
                         Resource::Pids => self.feed_tasks(at),
+                        Resource::Io => self.feed_io(at, shortage),
                     }
                 } else {
                     self.forget_old(at, resource);
@@ -122,7 +123,7 @@ impl Brain {
                 *any |= !self.tracks[at]
                     .strain(resource)
                     .bucket
-                    .calm(self.policy.detect.bucket);
+                    .calm(self.policy.bucket(resource));
             }
         }
         for (since, any) in self.calm_since.iter_mut().zip(any) {
@@ -222,18 +223,13 @@ impl Brain {
         let victim = self.tracks[at].id;
         let group = self.tracks[at].group;
         let tolerance = self.tolerance(&self.tracks[at], resource);
-        let size = self.policy.detect.bucket;
+        let size = self.policy.bucket(resource);
         let fed = self.tracks[at]
             .strain_mut(resource)
             .feed(when, over, harm, tolerance, size);
         let rate = harm.amount.over(over);
         let mut ledger = std::mem::take(&mut self.tracks[at].strain_mut(resource).ledger);
-        if rate > 0.0
-            || !self.tracks[at]
-                .strain(resource)
-                .bucket
-                .calm(self.policy.detect.bucket)
-        {
+        if rate > 0.0 || !self.tracks[at].strain(resource).bucket.calm(size) {
             let owner = self.tree.groups.get(group);
             let suspects = self.tracks.iter().filter(|suspect| {
                 suspect.id != victim
@@ -241,10 +237,12 @@ impl Brain {
                     && suspect.excess(resource) > 0.0
                     && !same_pod(owner, self.tree.groups.get(suspect.group))
             });
-            ledger.add(
-                rate,
-                suspects.map(|suspect| (suspect.id, suspect.excess(resource))),
-            );
+            let harmed = &self.tracks[at];
+            let excess = |suspect: &Track| match resource {
+                Resource::Io => suspect.excess_before(harmed),
+                _ => suspect.excess(resource),
+            };
+            ledger.add(rate, suspects.map(|suspect| (suspect.id, excess(suspect))));
         }
         ledger.drain(fed.kept);
         self.tracks[at].strain_mut(resource).ledger = ledger;
@@ -276,6 +274,12 @@ impl Brain {
                 track.learn(now, plenty, &self.policy);
             } else {
                 track.pause_learning();
+            }
+            let mut held = self.held.iter();
+            let throttled =
+                held.any(|held| held.aggressor == track.id && held.resource == Resource::Io);
+            if !throttled {
+                track.learn_devices(now);
             }
             // A weight takes nothing from it that nobody else wants; a cap does.
             let capped = self

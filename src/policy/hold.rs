@@ -84,10 +84,15 @@ impl Brain {
             .any(|other| other.lever == held.lever && other.resource == held.resource);
         if !shared {
             // All of the ladder's knobs: those of lower rungs may still stand.
+            let on_device = held
+                .places()
+                .map(|place| place.value(&held.bounds, &self.policy).0);
+            let on_device: Vec<Knob> = on_device.collect();
             let knobs: &[Knob] = match held.resource {
                 Resource::Cpu => &[Knob::CpuIdle, Knob::CpuWeight, Knob::CpuMax],
                 Resource::Memory => &[Knob::MemorySwapMax, Knob::MemoryHigh],
                 Resource::Pids => &[Knob::PidsMax],
+                Resource::Io => &on_device,
             };
             let group = held.lever;
             let releases = knobs.iter().map(|&knob| Change::Release { group, knob });

@@ -164,11 +164,11 @@ const PATIENCE: f64 = 5.0;
 const UNMEASURED: Span = Span::from_millis(3_300);
 
 impl Intervention {
-    /// How long an experiment takes: memory moves slower.
+    /// How long an experiment takes: memory and devices move slower.
     pub(super) fn verify(&self, policy: &Policy) -> Span {
         match self.resource {
             Resource::Cpu | Resource::Pids => policy.detect.verify,
-            Resource::Memory => policy.detect.verify.scaled(5.0),
+            Resource::Memory | Resource::Io => policy.detect.verify.scaled(5.0),
         }
     }
 
@@ -329,7 +329,7 @@ impl Intervention {
     /// Whether the way back of a limit of memory or of tasks has no room for the next step: what is given
     /// there is taken for good, while a CPU is only shared for as long as it is given.
     pub(super) fn is_full(&self, seen: &Seen) -> bool {
-        self.resource != Resource::Cpu && seen.wants
+        matches!(self.resource, Resource::Memory | Resource::Pids) && seen.wants
     }
 
     /// A rung that takes away what nobody uses is tried back after the escape time, whatever the
@@ -342,12 +342,12 @@ impl Intervention {
 
     /// Whether it is tried back some time, whatever the held one wants.
     pub(super) fn is_tried_back(&self) -> bool {
-        self.is_owed() || matches!(self.place, Place::Cap(_))
+        self.is_owed() || matches!(self.place, Place::Cap(_) | Place::Throttle(_))
     }
 
     /// Whether the proof is still owed, and is had by trying it back.
     pub(super) fn is_owed(&self) -> bool {
-        self.resource == Resource::Cpu && self.proof == Proof::Unproven
+        matches!(self.resource, Resource::Cpu | Resource::Io) && self.proof == Proof::Unproven
     }
 
     /// Harm under this is good enough. The idle rung, where allowed, is asked for the last bit.
@@ -381,6 +381,7 @@ mod tests {
                 cpus: 1,
                 ram: Bytes(0),
                 tasks: 0,
+                took: None,
             },
             place,
             under: [None; 2],

@@ -8,6 +8,9 @@ use super::track::Track;
 use super::window::Over;
 use crate::model::{Bytes, End, EventKind, GroupId, Resource, Rung, Span, Verdict};
 
+/// One who takes over this part of a device more than it may, while another is held there, has taken over.
+const RELAYED: f64 = 0.25;
+
 impl Brain {
     /// Whether this container is held on this resource.
     pub(super) fn holds(&self, id: GroupId, resource: Resource) -> bool {
@@ -73,13 +76,18 @@ impl Brain {
                 let next = ladder::looser(place, held.tightest, &held.bounds);
                 self.has_no_tasks_for(held, next)
             }
+            (Resource::Io, place) => aggressor
+                .is_some_and(|track| place.is_reached_by(track, &held.bounds, &self.policy)),
         };
         let rests = |over: Over| {
-            aggressor.is_some_and(|track| {
-                resource == Resource::Cpu
-                    && track.cpu_psi.rate(over) < 0.05
-                    && track.usage(over) < 0.5 * entitled
-                    && !throttled
+            aggressor.is_some_and(|track| match resource {
+                Resource::Cpu => {
+                    track.cpu_psi.rate(over) < 0.05
+                        && track.usage(over) < 0.5 * entitled
+                        && !throttled
+                }
+                Resource::Io => track.io_psi.rate(over) < 0.05 && !wants,
+                Resource::Memory | Resource::Pids => false,
             })
         };
         Seen {
@@ -100,13 +108,17 @@ impl Brain {
             rested: rests(Over::Two),
             wants,
             starves: resource == Resource::Cpu && waits > 0.1 && usage < 0.9 * entitled && !idle,
-            relayed: resource == Resource::Cpu
-                && self.tracks.iter().any(|track| {
-                    track.is_container
-                        && track.id != held.victim
-                        && !self.holds(track.id, resource)
-                        && track.excess > 0.25 * entitled.max(0.1)
-                }),
+            relayed: self.tracks.iter().any(|track| {
+                let took_over = match resource {
+                    Resource::Cpu => track.excess > 0.25 * entitled.max(0.1),
+                    Resource::Io => track.io_excess > RELAYED,
+                    Resource::Memory | Resource::Pids => false,
+                };
+                track.is_container
+                    && track.id != held.victim
+                    && !self.holds(track.id, resource)
+                    && took_over
+            }),
             pending: aggressor.is_some_and(|track| track.is_over(held.place)),
             short: resource == Resource::Memory && self.available().is_some_and(|now| now < short),
             tighter: ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)
@@ -172,7 +184,8 @@ impl Brain {
     /// is blamed for. Others' harm does not keep it: who is never calm would else keep every limit of
     /// the host for ever.
     fn disturbs(&self, held: &Intervention) -> bool {
-        let (size, margin) = (self.policy.detect.bucket, self.policy.detect.margin);
+        let size = self.policy.bucket(held.resource);
+        let margin = self.policy.detect.margin;
         self.tracks.iter().any(|track| {
             let strain = track.strain(held.resource);
             !strain.bucket.calm(size)
@@ -190,6 +203,10 @@ impl Brain {
             Place::High(high) => high >= ladder::page(policy.memory.floor),
             Place::Swap(_) => policy.memory.swap,
             Place::Clamp(_) => true,
+            Place::Throttle(throttle) => {
+                throttle.bytes >= policy.io.floor.0
+                    && throttle.operations >= u64::from(policy.io.floor_operations)
+            }
         };
         rung && self.policy.enforces(resource)
     }

@@ -2,10 +2,13 @@
 //!
 //! CPU: weight, then (only by policy) idle, then a cap; where no weight reaches, the cap at once.
 //! Memory: `memory.high` in steps, then the swap limit. Tightening multiplies, release adds.
-//! Tasks: `pids.max`, once; on the way back it doubles.
+//! Tasks: `pids.max`, once; on the way back it doubles. Devices: `io.max`, in steps of a half.
 //! Nothing here goes under the policy's floors or over the original.
 
-use crate::model::{Bytes, CpuMax, Knob, KnobValue, Knobs, Limit, Policy, Rung, Span, Weight};
+use super::devices::Pace;
+use crate::model::{
+    Bytes, CpuMax, Device, IoMax, Knob, KnobValue, Knobs, Limit, Policy, Rung, Span, Weight,
+};
 
 /// A place on a ladder: a rung and how far down on it.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -22,6 +25,18 @@ pub(super) enum Place {
     Swap(Bytes),
     /// `pids.max` of the aggressor.
     Clamp(u64),
+    /// `io.max` of the aggressor.
+    Throttle(Throttle),
+}
+
+/// What is left to one on a device in a second, read and written alike: one that is kept from reading must not
+/// go on by writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Throttle {
+    pub device: Device,
+    pub bytes: u64,
+    pub operations: u64,
 }
 
 /// What bounds the ladder of one intervention.
@@ -40,6 +55,9 @@ pub(super) struct Bounds {
     pub ram: Bytes,
     /// Tasks that the host can have.
     pub tasks: u64,
+    /// What it took of its device before it was held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<Throttle>,
 }
 
 /// What the first CPU rung is computed from.
@@ -144,6 +162,26 @@ pub(super) fn first_clamp(
     (clamp < original_clamp(bounds)).then_some(Place::Clamp(clamp))
 }
 
+/// The first `io.max`: the part of what it took that its entitlement, times the policy's guarantee, is of it; half
+/// of that where the harm is severe. `None` where that is no less than it took.
+pub(super) fn first_throttle(
+    device: Device,
+    took: Pace,
+    keeps: f64,
+    harm: f64,
+    policy: &Policy,
+) -> Option<Place> {
+    let keeps = if harm > SEVERE { keeps / 2.0 } else { keeps };
+    let throttle = Throttle {
+        device,
+        bytes: ((took.bytes * keeps) as u64).max(policy.io.floor.0),
+        operations: ((took.operations * keeps) as u64).max(u64::from(policy.io.floor_operations)),
+    };
+    let lowers =
+        (throttle.bytes as f64) < took.bytes || (throttle.operations as f64) < took.operations;
+    lowers.then_some(Place::Throttle(throttle))
+}
+
 /// The next place down; `None` at the end of what the policy allows.
 pub(super) fn tighter(
     place: Place,
@@ -173,6 +211,15 @@ pub(super) fn tighter(
                 Err(_) => false,
             };
             (policy.memory.swap && limited).then_some(Place::Swap(page(swapped)))
+        }
+        Place::Throttle(now) => {
+            let next = Throttle {
+                bytes: (now.bytes / 2).max(policy.io.floor.0),
+                operations: (now.operations / 2).max(u64::from(policy.io.floor_operations)),
+                ..now
+            };
+            let lowers = next.bytes < now.bytes || next.operations < now.operations;
+            lowers.then_some(Place::Throttle(next))
         }
         Place::Swap(_) | Place::Clamp(_) => None,
     }
@@ -204,6 +251,22 @@ pub(super) fn looser(place: Place, tightest: Place, bounds: &Bounds) -> Option<P
             let next = tasks.saturating_mul(2);
             (next < original_clamp(bounds)).then_some(Place::Clamp(next))
         }
+        (Place::Throttle(now), Place::Throttle(least)) => {
+            let took = bounds.took?;
+            let step =
+                |from: u64, to: u64| (to.saturating_sub(from) as f64 / STEPS_BACK).ceil() as u64;
+            let next = Throttle {
+                bytes: now
+                    .bytes
+                    .saturating_add(step(least.bytes, took.bytes).max(1)),
+                operations: now
+                    .operations
+                    .saturating_add(step(least.operations, took.operations).max(1)),
+                ..now
+            };
+            let is_all = next.bytes >= took.bytes && next.operations >= took.operations;
+            (!is_all).then_some(Place::Throttle(next))
+        }
         _ => None,
     }
 }
@@ -228,6 +291,11 @@ impl Place {
             Place::High(high) => (Knob::MemoryHigh, KnobValue::Bytes(Limit::At(high))),
             Place::Swap(most) => (Knob::MemorySwapMax, KnobValue::Bytes(Limit::At(most))),
             Place::Clamp(tasks) => (Knob::PidsMax, KnobValue::Tasks(Limit::At(tasks))),
+            Place::Throttle(throttle) => {
+                let device = throttle.device;
+                let value = KnobValue::IoMax(device, throttle.within(bounds));
+                (Knob::IoMax(device), value)
+            }
         }
     }
 
@@ -240,6 +308,29 @@ impl Place {
             Place::High(_) => Rung::High,
             Place::Swap(_) => Rung::Swap,
             Place::Clamp(_) => Rung::Clamp,
+            Place::Throttle(_) => Rung::Throttle,
+        }
+    }
+}
+
+impl Throttle {
+    /// As a limit that is nowhere over the original one.
+    fn within(self, bounds: &Bounds) -> IoMax {
+        let own = bounds.original.io_max.unwrap_or_default();
+        let own = own.get(self.device).unwrap_or(IoMax::NONE);
+        let bytes = |own: Limit<Bytes>| match own {
+            Limit::At(own) => Limit::At(own.min(Bytes(self.bytes))),
+            Limit::Max => Limit::At(Bytes(self.bytes)),
+        };
+        let operations = |own: Limit<u64>| match own {
+            Limit::At(own) => Limit::At(own.min(self.operations)),
+            Limit::Max => Limit::At(self.operations),
+        };
+        IoMax {
+            rbps: bytes(own.rbps),
+            wbps: bytes(own.wbps),
+            riops: operations(own.riops),
+            wiops: operations(own.wiops),
         }
     }
 }
@@ -311,12 +402,14 @@ mod tests {
                 memory_max: Ok(Limit::Max),
                 memory_swap_max: Ok(Limit::Max),
                 pids_max: Ok(Limit::Max),
+                io_max: Ok(crate::model::PerDevice::NONE),
             },
             cap_floor: 0.05,
             high_floor: Bytes::from_mib(64),
             cpus: 1,
             ram: Bytes::from_mib(2_048),
             tasks: 30_000,
+            took: None,
         }
     }
 
@@ -452,7 +545,7 @@ mod tests {
                         Place::Cap(cpus) => prop_assert!(cpus >= bounds.cap_floor && cpus <= 1.0),
                         Place::High(high) => prop_assert!(high >= bounds.high_floor),
                         Place::Clamp(tasks) => prop_assert!(tasks < 30_000),
-                        Place::Idle | Place::Swap(_) => {}
+                        Place::Throttle(_) | Place::Idle | Place::Swap(_) => {}
                     }
                     steps += 1;
                     prop_assert!(steps < 400, "the ladder has an end");

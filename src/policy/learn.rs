@@ -33,7 +33,54 @@ impl Baseline {
     }
 }
 
-/// What a container has shown to need, in calm: CPUs.
+/// What a container waits in calm for each unit of its work on devices: microseconds for a unit of
+/// [`cost`](crate::model::IoUse::cost).
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QuietWait {
+    learned: Option<f64>,
+}
+
+/// Without history an operation may take as long as on a slow disk: 10 ms.
+const WAIT_DEFAULT: f64 = 10_000.0 / crate::model::OPERATION as f64;
+/// And never more than this counts as quiet: 50 ms.
+const WAIT_MOST: f64 = 50_000.0 / crate::model::OPERATION as f64;
+/// The part of a new measurement that is taken where it is more than what is known, and where it is less.
+const WAIT_UP: f64 = 0.05;
+const WAIT_DOWN: f64 = 0.2;
+/// Less work than two operations tells nothing.
+const WORK_LEAST: f64 = 2.0 * crate::model::OPERATION as f64;
+
+impl QuietWait {
+    /// For one unit of work, to be [scaled](Span::scaled) by how much there is.
+    pub(super) fn get(&self) -> Wait {
+        Wait(self.learned.unwrap_or(WAIT_DEFAULT))
+    }
+
+    /// Takes what was waited in calm, and the work that was done meanwhile.
+    pub(super) fn learn(&mut self, waited: Span, work: f64) {
+        if work < WORK_LEAST {
+            return;
+        }
+        let seen = waited.micros() as f64 / work;
+        let now = self.learned.unwrap_or(seen);
+        let gain = if seen > now { WAIT_UP } else { WAIT_DOWN };
+        self.learned = Some((now + (seen - now) * gain).clamp(0.0, WAIT_MOST));
+    }
+}
+
+/// A wait for a unit of work.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Wait(f64);
+
+impl Wait {
+    /// For so much work.
+    pub(super) fn scaled(self, work: f64) -> Span {
+        Span((self.0 * work) as u64)
+    }
+}
+
+/// What a container has shown to need, in calm: CPUs, or cost in a second on a device.
 ///
 /// Credit is given only for windows in which the host had idle CPU left and the container did not
 /// stall: then its usage was its demand. It decays only while unused.
@@ -47,7 +94,7 @@ pub(super) struct Demand {
 const HALF_LIFE: Span = Span::from_secs(600);
 
 impl Demand {
-    /// In CPUs; zero where nothing is established.
+    /// Zero where nothing is established.
     pub(super) const fn get(&self) -> f64 {
         self.cpus
     }
@@ -97,6 +144,25 @@ mod tests {
         assert!((baseline.get(0.005, 0.05) - 0.006).abs() < 1e-9);
         baseline.learn(1.0, Span::from_secs(1_000), 0.005, 0.05);
         assert_eq!(baseline.get(0.005, 0.05), 0.05);
+    }
+
+    #[test]
+    fn a_quiet_wait_falls_fast_rises_slowly_and_has_a_limit() {
+        let mut quiet = QuietWait::default();
+        let one = |quiet: &QuietWait| quiet.get().scaled(1.0);
+        assert_eq!(one(&quiet), Span(625));
+        quiet.learn(Span::from_secs(9), 1.0);
+        assert_eq!(one(&quiet), Span(625), "too little work");
+        quiet.learn(Span(10_000), 100.0);
+        assert_eq!(one(&quiet), Span(100));
+        quiet.learn(Span(30_000), 100.0);
+        assert_eq!(one(&quiet), Span(110));
+        quiet.learn(Span(1_000), 100.0);
+        assert_eq!(one(&quiet), Span(90));
+        for _ in 0..1_000 {
+            quiet.learn(Span::from_secs(100), 100.0);
+        }
+        assert_eq!(one(&quiet), Span(3_125));
     }
 
     #[test]

@@ -17,8 +17,10 @@
 //! | `lift` | what does the victim get, where the policy allows the idle rung? |
 //! | `intervention` | did it help, shall it go on, when is it given back? |
 //! | `tasks` | who runs the host out of tasks? |
+//! | `devices` | who takes the block devices from whom? |
 //! | `strain` | what was done to one container in one resource, and by whom? |
 //! | `track` | everything known about one container |
+//! | `conduct` | what is remembered of somebody's conduct? |
 //! | `feed` | what was done to whom in this tick? |
 //! | `judge` | what becomes of what is held? |
 //! | `hold` | how is it written, renewed and given back, and what became of that? |
@@ -37,6 +39,8 @@ mod brain;
 mod bucket;
 mod checkpoint;
 mod chronicle;
+mod conduct;
+mod devices;
 mod entitle;
 mod explain;
 mod feed;

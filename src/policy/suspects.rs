@@ -82,7 +82,7 @@ impl Brain {
                 usage: one.usage,
                 entitlement: self.may_take(one.track, resource),
                 grows: match resource {
-                    Resource::Cpu => 0.0,
+                    Resource::Cpu | Resource::Io => 0.0,
                     Resource::Memory => one.track.growth(Over::Two),
                     Resource::Pids => one.track.tasks_pace(),
                 },
@@ -118,7 +118,7 @@ impl Brain {
             for resource in RESOURCES {
                 let strain = victim.strain(resource);
                 let score = strain.ledger.mark(id).map_or(0.0, |mark| mark.score);
-                if score > 0.0 && !strain.bucket.calm(self.policy.detect.bucket) {
+                if score > 0.0 && !strain.bucket.calm(self.policy.bucket(resource)) {
                     victims.push((score, resource, victim.id));
                 }
             }
@@ -147,21 +147,23 @@ impl Brain {
         (left > Span::ZERO).then_some(left)
     }
 
-    /// What it takes: CPUs over half a second, or bytes, or tasks.
+    /// What it takes: CPUs over half a second, or bytes, or tasks, or its part of a device.
     pub(super) fn takes(&self, track: &Track, resource: Resource) -> f64 {
         match resource {
             Resource::Cpu => track.usage(Over::Half),
             Resource::Memory => track.size().0 as f64,
             Resource::Pids => track.has_tasks(),
+            Resource::Io => track.worst_device().map_or(0.0, |on| on.part),
         }
     }
 
-    /// What it may take while others want more: CPUs, or bytes, or tasks.
+    /// What it may take while others want more, in the same unit.
     pub(super) fn may_take(&self, track: &Track, resource: Resource) -> f64 {
         match resource {
             Resource::Cpu => track.entitlement,
             Resource::Memory => (track.level.get().max(self.fair_memory())).0 as f64,
             Resource::Pids => Self::may_have_tasks(track, self.fair_tasks()),
+            Resource::Io => track.worst_device().map_or(1.0, |on| on.entitled),
         }
     }
 

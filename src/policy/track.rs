@@ -1,8 +1,10 @@
 //! Everything known about one container (or protected service).
 
+use super::conduct::Exonerated;
+use super::devices::OnDevice;
 use super::harm::{self, CpuStall, Harm};
 use super::ladder::Place;
-use super::learn::{Demand, Level};
+use super::learn::{Demand, Level, QuietWait};
 use super::strain::Strain;
 use super::window::{Change, Over, Windows};
 use crate::model::{
@@ -22,7 +24,7 @@ pub(super) struct Track {
     pub protected: bool,
     pub is_container: bool,
     /// Whether this tick read its stall, by resource: a reading counts once.
-    pub fresh: [bool; 3],
+    pub fresh: [bool; Resource::ALL.len()],
     pub cpu_use: Windows<CpuUse>,
     pub cpu_psi: Windows<Span>,
     /// What was throttled up to the last two readings of the stall, the older first. A stall is not read at
@@ -36,9 +38,13 @@ pub(super) struct Track {
     memory_before: Option<MemoryUse>,
     pub tasks: Option<u64>,
     pub tasks_use: Windows<u64>,
+    pub devices: Vec<OnDevice>,
+    pub io_psi: Windows<Span>,
+    pub io_quiet: QuietWait,
     pub cpu: Strain,
     pub mem: Strain,
     pub pids: Strain,
+    pub io: Strain,
     pub demand: Demand,
     pub level: Level<Bytes>,
     pub tasks_level: Level<u64>,
@@ -50,15 +56,18 @@ pub(super) struct Track {
     pub memory_excess: f64,
     /// Part of all tasks of the host that it is about to start, if it grows over its level.
     pub tasks_excess: f64,
+    /// Part of a device that it takes over its entitlement; of the one where that is most.
+    pub io_excess: f64,
     /// Since when it has harm that nothing answers.
     pub alert_since: Option<Time>,
     /// When calm was last learned from, and when demand was.
     learned: Option<Time>,
     credited: Option<Time>,
+    io_credited: Option<Time>,
     /// CPU time that others kept from it, up to a bound: it may catch up.
     owed: Span,
     /// Since when, and until when, it is not suspected first, by resource.
-    exonerated: [Option<Exonerated>; 3],
+    pub(super) exonerated: [Option<Exonerated>; Resource::ALL.len()],
     /// How often it was exonerated lately: doubles the time until it is looked at again.
     pub cleared: u32,
     /// How often it had to be held again soon after release: doubles the hold.
@@ -69,22 +78,6 @@ pub(super) struct Track {
     pub wrong: u32,
     pub role: Role,
     pub role_since: Time,
-}
-
-/// A time in which one is not suspected first.
-#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Exonerated {
-    since: Time,
-    /// It is over then.
-    pub until: Time,
-}
-
-impl Exonerated {
-    /// Whether it is so late in it that one may be held again where nobody else is left.
-    pub(super) fn is_late(self, now: Time) -> bool {
-        now.since(self.since) >= self.until.since(self.since).scaled(0.2)
-    }
 }
 
 /// One that stalls for a part of the time like this, though the host has CPU to spare, is taken to get
@@ -110,7 +103,7 @@ impl Track {
             group: 0,
             protected: false,
             is_container: true,
-            fresh: [false; 3],
+            fresh: [false; Resource::ALL.len()],
             cpu_use: Windows::new(),
             cpu_psi: Windows::new(),
             throttled: [None; 2],
@@ -120,9 +113,13 @@ impl Track {
             memory_before: None,
             tasks: None,
             tasks_use: Windows::new(),
+            devices: Vec::new(),
+            io_psi: Windows::new(),
+            io_quiet: QuietWait::default(),
             cpu: Strain::new(),
             mem: Strain::new(),
             pids: Strain::new(),
+            io: Strain::new(),
             demand: Demand::default(),
             level: Level::default(),
             tasks_level: Level::default(),
@@ -130,11 +127,13 @@ impl Track {
             excess: 0.0,
             memory_excess: 0.0,
             tasks_excess: 0.0,
+            io_excess: 0.0,
             alert_since: None,
             learned: None,
             credited: None,
+            io_credited: None,
             owed: Span::ZERO,
-            exonerated: [None; 3],
+            exonerated: [None; Resource::ALL.len()],
             cleared: 0,
             strikes: 0,
             struck: None,
@@ -149,6 +148,7 @@ impl Track {
             Resource::Cpu => &self.cpu,
             Resource::Memory => &self.mem,
             Resource::Pids => &self.pids,
+            Resource::Io => &self.io,
         }
     }
 
@@ -157,6 +157,7 @@ impl Track {
             Resource::Cpu => &mut self.cpu,
             Resource::Memory => &mut self.mem,
             Resource::Pids => &mut self.pids,
+            Resource::Io => &mut self.io,
         }
     }
 
@@ -166,6 +167,7 @@ impl Track {
             Resource::Cpu => self.excess,
             Resource::Memory => self.memory_excess,
             Resource::Pids => self.tasks_excess,
+            Resource::Io => self.io_excess,
         }
     }
 
@@ -206,6 +208,13 @@ impl Track {
             // It starts no more, whatever its pace was.
             Err(Absent::Gone) => self.tasks_use = Windows::new(),
             Err(_) => {}
+        }
+        if let Ok(devices) = sample.io {
+            self.observe_devices(sample.at, &devices);
+        }
+        if let Ok(Stall { some, .. }) = sample.io_stall {
+            self.fresh[Resource::Io as usize] = true;
+            self.io_psi.push(sample.at, some);
         }
     }
 
@@ -321,6 +330,13 @@ impl Track {
         }
     }
 
+    /// Likewise on devices. Called only while nothing of ours limits it there.
+    pub(super) fn learn_devices(&mut self, at: Time) {
+        if let Some(passed) = due(&mut self.io_credited, at) {
+            self.learn_io_demand(passed);
+        }
+    }
+
     /// Contention, or our limit, interrupts the learning of demand.
     pub(super) fn pause_demand(&mut self) {
         self.credited = None;
@@ -345,6 +361,7 @@ impl Track {
                 .baseline
                 .learn(self.memory_psi.rate(Over::Two), passed, default, most);
         }
+        self.learn_io_quiet();
         if plenty && self.memory_use.whole(Over::Ten).is_some() {
             self.level
                 .learn(self.memory_use.long().min().unwrap_or_default());
@@ -392,42 +409,6 @@ impl Track {
     /// Contention interrupts learning: the next window must begin after it.
     pub(super) fn pause_learning(&mut self) {
         self.learned = None;
-    }
-
-    /// A repeat offence: the hold doubles for each strike.
-    pub(super) fn strike(&mut self, at: Time) {
-        self.strikes = self.strikes.saturating_add(1).min(16);
-        self.struck = Some(at);
-    }
-
-    /// To hold it brought no relief, or failed: it is not suspected first for a while, and for twice as long
-    /// each time that it happens again, up to eight times: to be held in vain must be nobody's shelter.
-    pub(super) fn exonerate(&mut self, resource: Resource, at: Time, first: Span) {
-        let span = Span(first.0.saturating_mul(1 << self.cleared.min(3)));
-        self.exonerated[resource as usize] = Some(Exonerated {
-            since: at,
-            until: at + span,
-        });
-        self.cleared = self.cleared.saturating_add(1);
-        self.struck = Some(at);
-    }
-
-    /// Its last exoneration of this resource, which may be over.
-    pub(super) const fn exonerated(&self, resource: Resource) -> Option<Exonerated> {
-        self.exonerated[resource as usize]
-    }
-
-    /// Strikes decay: one a minute without another.
-    pub(super) fn forgive(&mut self, at: Time) {
-        if let Some(struck) = self.struck
-            && at.since(struck) >= Span::from_secs(60)
-        {
-            self.strikes = self.strikes.saturating_sub(1);
-            self.wrong = self.wrong.saturating_sub(1);
-            self.cleared = self.cleared.saturating_sub(1);
-            let left = self.strikes.max(self.wrong).max(self.cleared);
-            self.struck = (left > 0).then_some(at);
-        }
     }
 }
 

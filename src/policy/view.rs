@@ -120,6 +120,7 @@ impl Brain {
                     Resource::Cpu => "cpu:",
                     Resource::Memory => "memory:",
                     Resource::Pids => "pids:",
+                    Resource::Io => "io:",
                 },
                 held.harm_at_first * 100.0
             ),

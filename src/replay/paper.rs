@@ -172,6 +172,6 @@ fn later(policy: &Policy, knob: Knob) -> Span {
     let verify = policy.detect.verify;
     match knob.resource() {
         Resource::Cpu | Resource::Pids => verify.scaled(LATER),
-        Resource::Memory => verify.scaled(LATER * MEMORY_SLOWER),
+        Resource::Memory | Resource::Io => verify.scaled(LATER * MEMORY_SLOWER),
     }
 }

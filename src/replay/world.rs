@@ -79,10 +79,8 @@ impl World {
 
     /// Whether the record held this lever on this resource, by whatever knob.
     pub(super) fn holds(&self, lever: GroupId, resource: Resource) -> bool {
-        Knob::ALL
-            .into_iter()
-            .filter(|knob| knob.resource() == resource)
-            .any(|knob| self.held.contains(&(lever, knob)))
+        let mut held = self.held.iter();
+        held.any(|(group, knob)| *group == lever && knob.resource() == resource)
     }
 
     /// Why this knob cannot be written, where the record shows that.

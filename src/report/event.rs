@@ -216,6 +216,7 @@ fn usage(resource: Option<Resource>, usage: f64, entitlement: f64) -> String {
             )
         }
         Some(Resource::Pids) => format!("has={usage:.0}tasks,of={entitlement:.0}tasks"),
+        Some(Resource::Io) => format!("takes={:.0}%,of={:.0}%", usage * 100.0, entitlement * 100.0),
         // Over half a second: what was decided on may be shorter.
         Some(Resource::Cpu) | None => format!("used={usage:.2}cpu/0.5s,of={entitlement:.2}cpu"),
     }
@@ -260,5 +261,6 @@ pub(super) const fn resource_word(resource: Resource) -> &'static str {
         Resource::Cpu => "cpu",
         Resource::Memory => "memory",
         Resource::Pids => "pids",
+        Resource::Io => "io",
     }
 }

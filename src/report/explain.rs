@@ -38,8 +38,13 @@ pub fn explanation_text(explanation: &Explanation, width: Option<u16>, paint: Pa
     }
     text.push('\n');
     let is_told = |strain: &&StrainView| {
-        // Nobody waits for tasks: there is something to tell of them only where they run out.
-        strain.resource != Resource::Pids || strain.imminent || strain.bucket_s > 0.0
+        match strain.resource {
+            Resource::Cpu | Resource::Memory => true,
+            // Nobody waits for tasks: there is something to tell of them only where they run out.
+            Resource::Pids => strain.imminent || strain.bucket_s > 0.0,
+            // Without the io controller nobody knows.
+            Resource::Io => strain.measured_s.is_some(),
+        }
     };
     for strain in explanation.strains.iter().filter(is_told) {
         let (label, sentences) = (resource_word(strain.resource), strain_text(strain));
@@ -312,6 +317,9 @@ fn waits(strain: &StrainView) -> String {
             Excuse::Held => "it waits because it is held",
             Excuse::Plenty => "memory is not short on this host",
             Excuse::OwnLimit => "it stands at its own memory limit",
+            Excuse::Work => {
+                "it would wait as long for its work in calm, or nearly, or memory is short"
+            }
             Excuse::Grows => "it is itself one of those who take too much",
         });
     }
@@ -374,15 +382,20 @@ fn takes(strain: &StrainView) -> String {
                 show(entitled.usage)
             )
         }
+        Resource::Io => format!(
+            "takes {}, may take {may} while others wait for it: what the others do not want, or an equal part",
+            show(entitled.usage)
+        ),
     }
 }
 
-/// CPUs, bytes or tasks.
+/// CPUs, bytes, tasks, or a part of a device.
 pub(super) fn amount(resource: Resource, value: f64) -> String {
     match resource {
         Resource::Cpu => format!("{value:.2} CPUs"),
         Resource::Memory => size(Some(value.max(0.0) as u64)),
         Resource::Pids => format!("{value:.0} tasks"),
+        Resource::Io => format!("{} % of a device", percent(Some(value))),
     }
 }
 

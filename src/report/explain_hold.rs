@@ -84,9 +84,15 @@ fn meaning(hold: &HoldView) -> String {
         Rung::High => format!("above {leaves} the kernel takes memory back from it and slows it"),
         Rung::Swap => format!("no more than {leaves} of it may be in swap"),
         Rung::Clamp => format!("it keeps what it has, and starts no more above {leaves}"),
+        Rung::Throttle => {
+            let bytes = amount(Resource::Memory, hold.leaves);
+            format!("it reads {bytes} of the device in a second at most, and writes as much")
+        }
     };
     text.push_str(&match hold.resource {
-        Resource::Cpu => format!("; it takes {takes} now, and is entitled to {may}"),
+        Resource::Cpu | Resource::Io => {
+            format!("; it takes {takes} now, and is entitled to {may}")
+        }
         Resource::Memory | Resource::Pids => {
             format!("; it has {takes} now, and is entitled to {may}")
         }
@@ -102,7 +108,7 @@ fn proof(hold: &HoldView) -> String {
     let before = percent(Some(hold.harm_before));
     let now = percent(Some(hold.harm_now));
     let harm = match hold.resource {
-        Resource::Cpu => {
+        Resource::Cpu | Resource::Io => {
             format!("{victim} waited {before} % of the time by others' doing before, {now} % now")
         }
         // Not all of it was waiting: what is about to run out counts too.

@@ -34,6 +34,10 @@ pub(super) fn suspects_table(
             },
             |one| amount(Resource::Memory, one.entitlement),
         ),
+        Resource::Io => columns(
+            |one| amount(Resource::Io, one.usage),
+            |one| amount(Resource::Io, one.entitlement),
+        ),
         Resource::Pids => columns(
             |one| {
                 let has = amount(Resource::Pids, one.usage);

@@ -243,6 +243,7 @@ const fn rung_word(rung: Rung) -> &'static str {
         Rung::High => "high",
         Rung::Swap => "swap",
         Rung::Clamp => "clamp",
+        Rung::Throttle => "throttle",
     }
 }
 

@@ -21,6 +21,7 @@
 //! |---|---|
 //! | `varint` | numbers to bytes and back |
 //! | `tick` | a sample to deltas and back |
+//! | `device` | what was done on a device to values of a tick and back |
 //! | `encode` | frames to the plain content of a block |
 //! | `block` | that content to a block and back |
 //! | `read` | bytes to frames, past any damage |
@@ -30,6 +31,7 @@
 mod anonymous;
 mod block;
 mod bound;
+mod device;
 mod encode;
 mod read;
 #[cfg(test)]
@@ -47,7 +49,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Change, Event, Mode, Pace, Sample, Time, Topology};
 
 /// The number of the format that is written, and the newest that is read.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The longest frame, in bytes. The tree of the most groups that are known at once fits.
 pub const FRAME_MAX: usize = 8 << 20;

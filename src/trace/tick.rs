@@ -11,30 +11,37 @@
 
 use std::collections::HashMap;
 
+use super::device;
 use super::varint::{Cursor, put, put_delta};
 use crate::model::{
-    Absent, Bytes, ContainerSample, CpuUse, GroupId, HostSample, Knob, MemoryUse, Outcome, Reading,
-    Sample, Span, Stall, Time, Written,
+    Absent, Bytes, ContainerSample, CpuUse, DEVICES, GroupId, HostSample, Knob, MemoryUse, Outcome,
+    Reading, Sample, Span, Stall, Time, Written,
 };
 
 /// The most containers, and the most outcomes, of one tick, and the most containers between two keys.
 pub(super) const SLOTS_MAX: usize = 16_384;
 
-/// Values of each of a container's readings.
-const CONTAINER: [usize; 5] = [2, 2, 2, 2, 1];
+/// Values of each of a container's readings. The last are its devices, each with its number; where there are
+/// fewer their values are 0.
+const CONTAINER: [usize; 7 + DEVICES] = [2, 2, 2, 2, 1, 2, 1, 5, 5, 5, 5];
 /// Values of each of the host's readings. The number of CPUs is one that is never absent.
 const HOST: [usize; 8] = [1; 8];
 /// The first format that has the host's tasks, the last two of its readings. Where the format is older no bit
 /// of the mask speaks of them.
 const WITH_TASKS: u32 = 2;
+/// The first format that has what containers do on devices.
+const WITH_IO: u32 = 3;
 
-/// Up to two values, or the number of the reason why there are none.
-type Plain = Result<[u64; 2], u64>;
+/// The most values of one reading.
+pub(super) const VALUES: usize = 5;
+
+/// The values, or the number of the reason why there are none.
+pub(super) type Plain = Result<[u64; VALUES], u64>;
 
 /// The last of one reading: its values, and its last reason.
 #[derive(Clone, Copy, Debug, Default)]
 struct Last {
-    values: [u64; 2],
+    values: [u64; VALUES],
     reason: u64,
 }
 
@@ -119,7 +126,11 @@ impl Deltas {
             next = place + 1;
             at = from.delta(at)?;
             let read = take_readings(&CONTAINER, &mut slot.last, from)?;
-            let read = container_in(slot.id, Time(at), &read)?;
+            let mut read = container_in(slot.id, Time(at), &read)?;
+            if format < WITH_IO {
+                let none = ContainerSample::unread(slot.id, Time(at));
+                (read.io, read.io_stall) = (none.io, none.io_stall);
+            }
             sample.containers.push(read);
         }
         for _ in 0..from.count(SLOTS_MAX)? {
@@ -188,7 +199,7 @@ fn take_readings<const N: usize>(
     from: &mut Cursor<'_>,
 ) -> Option<[Plain; N]> {
     let mut mask = from.number()?;
-    let mut read = [Ok([0; 2]); N];
+    let mut read = [Ok([0; VALUES]); N];
     for ((width, last), read) in widths.iter().zip(last).zip(&mut read) {
         if mask & 1 << width == 0 {
             for (at, value) in last.values.iter_mut().take(*width).enumerate() {
@@ -208,13 +219,15 @@ fn take_readings<const N: usize>(
     (mask == 0).then_some(read)
 }
 
+/// A reading of up to two values; of one that has fewer the others are 0.
 fn pair<T>(reading: Reading<T>, values: impl Fn(T) -> [u64; 2]) -> Plain {
-    reading.map(values).map_err(reason_out)
+    let widen = |[first, second]: [u64; 2]| [first, second, 0, 0, 0];
+    reading.map(values).map(widen).map_err(reason_out)
 }
 
 fn unpair<T>(plain: &Plain, value: impl Fn([u64; 2]) -> T) -> Option<Reading<T>> {
     Some(match plain {
-        Ok(values) => Ok(value(*values)),
+        Ok([first, second, ..]) => Ok(value([*first, *second])),
         Err(reason) => Err(reason_in(*reason)?),
     })
 }
@@ -222,7 +235,7 @@ fn unpair<T>(plain: &Plain, value: impl Fn([u64; 2]) -> T) -> Option<Reading<T>>
 fn host_out(host: &HostSample) -> [Plain; HOST.len()] {
     let bytes = |reading| pair(reading, |Bytes(bytes)| [bytes, 0]);
     [
-        Ok([u64::from(host.cpus), 0]),
+        pair(Ok(host.cpus), |cpus| [u64::from(cpus), 0]),
         pair(host.cpu_idle, |Span(idle)| [idle, 0]),
         bytes(host.memory_total),
         bytes(host.memory_available),
@@ -252,19 +265,35 @@ fn host_in(
 
 fn container_out(read: &ContainerSample) -> [Plain; CONTAINER.len()] {
     let stall = |reading| pair(reading, |stall: Stall| [stall.some.0, stall.full.0]);
+    let device = |at| Ok(device::out(&read.io, at));
     [
         pair(read.cpu, |cpu| [cpu.usage.0, cpu.throttled.0]),
         stall(read.cpu_stall),
         pair(read.memory, |memory| [memory.current.0, memory.swap.0]),
         stall(read.memory_stall),
         pair(read.tasks, |tasks| [tasks, 0]),
+        stall(read.io_stall),
+        pair(read.io, |_| [0, 0]),
+        device(0),
+        device(1),
+        device(2),
+        device(3),
     ]
 }
 
 fn container_in(
     id: GroupId,
     at: Time,
-    [cpu, cpu_stall, memory, memory_stall, tasks]: &[Plain; CONTAINER.len()],
+    [
+        cpu,
+        cpu_stall,
+        memory,
+        memory_stall,
+        tasks,
+        io_stall,
+        io,
+        devices @ ..,
+    ]: &[Plain; CONTAINER.len()],
 ) -> Option<ContainerSample> {
     let stall = |plain| {
         unpair(plain, |[some, full]| Stall {
@@ -286,12 +315,22 @@ fn container_in(
         })?,
         memory_stall: stall(memory_stall)?,
         tasks: unpair(tasks, |[tasks, _]| tasks)?,
+        io: unpair(io, |_| device::all_in(devices))?,
+        io_stall: stall(io_stall)?,
     })
 }
 
+/// The number of [`Knob::IoMax`], after which the device's follows.
+const ON_DEVICE: u8 = 8;
+
 fn put_outcome(outcome: &Outcome, into: &mut Vec<u8>) {
     put(outcome.group.0, into);
-    into.push(outcome.knob as u8);
+    let (knob, major, minor) = outcome.knob.number();
+    into.push(knob);
+    if matches!(outcome.knob, Knob::IoMax(_)) {
+        put(u64::from(major), into);
+        put(u64::from(minor), into);
+    }
     let number = match outcome.written {
         Written::Done => 0,
         Written::Queued => 1,
@@ -309,9 +348,17 @@ fn put_outcome(outcome: &Outcome, into: &mut Vec<u8>) {
 }
 
 fn take_outcome(from: &mut Cursor<'_>) -> Option<Outcome> {
+    let group = GroupId(from.number()?);
+    let number = from.byte()?;
+    let mut part = || u32::try_from(from.number()?).ok();
+    let (major, minor) = if number == ON_DEVICE {
+        (part()?, part()?)
+    } else {
+        (0, 0)
+    };
     Some(Outcome {
-        group: GroupId(from.number()?),
-        knob: Knob::from_number(from.byte()?)?,
+        group,
+        knob: Knob::from_number(number, major, minor)?,
         written: match from.byte()? {
             0 => Written::Done,
             1 => Written::Queued,

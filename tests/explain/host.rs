@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use governor::model::{
-    Bytes, Change, ContainerSample, CpuMax, CpuUse, Explained, Explanation, Group, GroupId,
+    Absent, Bytes, Change, ContainerSample, CpuMax, CpuUse, Explained, Explanation, Group, GroupId,
     HostSample, Knob, KnobValue, Knobs, Limit, Member, MemoryUse, Mode, Outcome, Policy, Runtime,
     Sample, Span, Stall, Time, Topology, Weight, Written,
 };
@@ -59,7 +59,7 @@ pub(crate) fn group(id: u64, parent: Option<usize>, path: &str, member: Member) 
             memory_high: Ok(Limit::Max),
             memory_max: Ok(Limit::Max),
             memory_swap_max: Ok(Limit::Max),
-            pids_max: Ok(Limit::Max),
+            ..Knobs::absent(Absent::NoFile)
         },
         protected: false,
         complete: true,
@@ -156,8 +156,6 @@ impl Host {
                 })
             };
             containers.push(ContainerSample {
-                id: group.id,
-                at: self.now,
                 cpu: Ok(CpuUse {
                     usage: micros(usage),
                     throttled: micros(throttled),
@@ -169,6 +167,7 @@ impl Host {
                 }),
                 memory_stall: stall(micros(waited_memory)),
                 tasks: Ok(4),
+                ..ContainerSample::unread(group.id, self.now)
             });
         }
         self.idle += (1.0 - used).max(0.0) * seconds;

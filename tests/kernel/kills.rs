@@ -285,12 +285,13 @@ pub(crate) fn hammer() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     std::fs::write(work.join("hammering"), "").unwrap();
+    let on_device = disk::number().map(Knob::IoMax);
     let mut dice = Dice(seed | 1);
     let mut out = Vec::with_capacity(1_000);
     for step in 0.. {
         let group = groups[dice.roll(groups.len() as u64) as usize];
         let now = Time(step * 1_000);
-        act.apply(&any_change(&mut dice, group), now, &mut files);
+        act.apply(&any_change(&mut dice, group, on_device), now, &mut files);
         act.poll(&mut files, &mut out);
         if step % 16 == 0 {
             act.check(&mut files, &mut out);
@@ -301,8 +302,9 @@ pub(crate) fn hammer() -> ExitCode {
 }
 
 /// Three holds for every release.
-fn any_change(dice: &mut Dice, group: GroupId) -> Change {
-    let knob = Knob::ALL[dice.roll(Knob::ALL.len() as u64) as usize];
+fn any_change(dice: &mut Dice, group: GroupId, on_device: Option<Knob>) -> Change {
+    let all: Vec<Knob> = Knob::FILES.into_iter().chain(on_device).collect();
+    let knob = all[dice.roll(all.len() as u64) as usize];
     let value = match knob {
         Knob::CpuIdle => KnobValue::Idle(dice.roll(2) == 0),
         Knob::CpuWeight => KnobValue::Weight(Weight::nearest(1.0 + dice.roll(30) as f64)),
@@ -314,6 +316,13 @@ fn any_change(dice: &mut Dice, group: GroupId) -> Change {
             KnobValue::Bytes(Limit::At(Bytes((64 << 20) + dice.roll(1 << 20))))
         }
         Knob::PidsMax => KnobValue::Tasks(Limit::At(100 + dice.roll(1_000))),
+        Knob::IoMax(device) => {
+            let max = IoMax {
+                riops: Limit::At(10 + dice.roll(1_000)),
+                ..IoMax::NONE
+            };
+            KnobValue::IoMax(device, max)
+        }
     };
     let knob = match knob {
         // The burst is never held for itself.

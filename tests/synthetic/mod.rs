@@ -9,9 +9,9 @@
 use std::io::Write;
 
 use governor::model::{
-    Absent, Bytes, Change, ContainerSample, CpuMax, CpuUse, Group, GroupId, HostSample, Knob,
-    KnobValue, Knobs, Limit, Member, MemoryUse, Mode, Outcome, Pace, Runtime, Sample, Span, Stall,
-    Time, Topology, Weight, Written,
+    Absent, Bytes, Change, ContainerSample, CpuMax, CpuUse, Device, Group, GroupId, HostSample,
+    IoUse, Knob, KnobValue, Knobs, Limit, Member, MemoryUse, Mode, Outcome, Pace, PerDevice,
+    Runtime, Sample, Span, Stall, Time, Topology, Weight, Written,
 };
 use governor::policy::Brain;
 use governor::trace::{Did, FORMAT, Frame, Reader, Start, Writer};
@@ -27,6 +27,8 @@ pub(crate) struct Life {
     pub(crate) wants: f64,
     usage: f64,
     stall: f64,
+    /// Writes of 4 KiB, each of which takes a millisecond.
+    writes: f64,
     /// How its numbers waver now: 0 to the host's noise.
     wavers: f64,
 }
@@ -247,6 +249,7 @@ impl<W: Write> Host<W> {
             life.wavers = wavers;
             life.usage += got * seconds * (1.0 - wavers);
             life.stall += 0.01 * wavers * seconds;
+            life.writes += (5.0 + 20.0 * wavers) * seconds;
             if life.wants > got {
                 life.stall += (1.0 - got / life.wants) * seconds;
             }
@@ -274,6 +277,11 @@ impl<W: Write> Host<W> {
             }),
             memory_stall: Ok(Stall::default()),
             tasks: Ok(10 + (life.wavers * 20.0) as u64),
+            io: Ok(written(life.writes as u64)),
+            io_stall: Ok(Stall {
+                some: micros(life.writes / 1e3),
+                full: Span::ZERO,
+            }),
         };
         let groups = self.tree.groups.iter().skip(1);
         Sample {
@@ -349,6 +357,21 @@ impl<W: Write> Host<W> {
     }
 }
 
+fn written(writes: u64) -> PerDevice<IoUse> {
+    let disk = Device {
+        major: 254,
+        minor: 0,
+    };
+    let used = IoUse {
+        wbytes: Bytes(writes * 4_096),
+        wios: writes,
+        ..IoUse::default()
+    };
+    let mut all = PerDevice::NONE;
+    all.put(disk, used, IoUse::cost);
+    all
+}
+
 /// The root and its containers; identities are indices.
 fn tree(containers: usize) -> Topology {
     let knobs = Knobs {
@@ -363,6 +386,7 @@ fn tree(containers: usize) -> Topology {
         memory_max: Ok(Limit::Max),
         memory_swap_max: Ok(Limit::Max),
         pids_max: Ok(Limit::Max),
+        io_max: Ok(PerDevice::NONE),
     };
     let root = Group {
         id: GroupId(0),

@@ -49,13 +49,13 @@ pub enum JournalError {
         /// The file.
         path: PathBuf,
     },
-    /// A newer governor wrote it.
+    /// A governor of another version wrote it.
     #[error(
-        "{path}: written by a newer governor (journal version {version}, this one knows {known}): \
-         run the newer one's `governor restore` first, or remove the file after a reboot",
+        "{path}: written by another version of governor (journal version {version}, this one knows {known}): \
+         run that one's `governor restore` first, or remove the file after a reboot",
         known = format::VERSION
     )]
-    Newer {
+    Other {
         /// The file.
         path: PathBuf,
         /// Its version.
@@ -174,7 +174,7 @@ impl Journal<StateMap> {
         let mut head = [0; 64];
         match format::read_header(file.head(&mut head)?) {
             Header::Foreign => return Err(JournalError::Foreign { path }),
-            Header::Newer(version) => return Err(JournalError::Newer { path, version }),
+            Header::Other(version) => return Err(JournalError::Other { path, version }),
             Header::Blank | Header::Good | Header::Damaged => {}
         }
         let short = (FILE_LEN as u64).saturating_sub(file.len());
@@ -450,7 +450,7 @@ mod tests {
         newer[20..].copy_from_slice(&crc);
         for (content, wanted) in [
             (&b"precious"[..], "no journal of governor"),
-            (&newer, "newer governor (journal version 9"),
+            (&newer, "another version of governor (journal version 9"),
         ] {
             fs::write(&path, content).unwrap();
             let error = Journal::open(folder.path(), BOOT).unwrap_err();

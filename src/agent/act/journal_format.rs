@@ -4,7 +4,7 @@
 //! file   = header (4096 bytes) , 256 slots
 //! header = magic 8 | version u32 | slot length u32 | slots u32 | CRC-32 of these | … | pid u32 at 64
 //! slot   = copy , copy          the valid copy with the higher sequence number counts
-//! copy   = seq u64 | state u8 | record … | CRC-32 of all before it      (512 bytes)
+//! copy   = seq u64 | state u8 | record … | CRC-32 of all before it      (768 bytes)
 //! ```
 //!
 //! An update writes the copy that does *not* count, so the process may be killed between any two
@@ -18,11 +18,11 @@ use crate::model::{GroupId, Knob, Original, Time};
 pub type KnobText = Original;
 
 /// The version that this governor writes and reads.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// The header's length; one page, so that slots are aligned.
 pub(super) const HEADER_LEN: usize = 4096;
 /// Length of one copy of a record.
-pub(super) const COPY_LEN: usize = 512;
+pub(super) const COPY_LEN: usize = 768;
 /// Length of a slot.
 pub(super) const SLOT_LEN: usize = 2 * COPY_LEN;
 /// How many knobs can be held at once.
@@ -95,8 +95,8 @@ pub(super) enum Header {
     Good,
     /// Ours, but damaged: the records check themselves.
     Damaged,
-    /// Written by a newer governor.
-    Newer(u32),
+    /// Written by a governor of another version.
+    Other(u32),
     /// Not a journal.
     Foreign,
 }
@@ -204,8 +204,8 @@ pub(super) fn read_header(file: &[u8]) -> Header {
         Header::Blank
     } else if head[..8] != MAGIC {
         Header::Foreign
-    } else if is_sealed(&head) && version > VERSION {
-        Header::Newer(version)
+    } else if is_sealed(&head) && version != VERSION {
+        Header::Other(version)
     } else {
         Header::Damaged
     }
@@ -220,12 +220,15 @@ pub(super) fn encode(seq: u64, held: Option<(BootId, &Record)>) -> [u8; COPY_LEN
     match held {
         None => pen.put(&[FREE]),
         Some((boot, record)) => {
+            let (knob, major, minor) = record.knob.number();
             pen.put(&[
                 HELD,
-                record.knob as u8,
+                knob,
                 u8::from(record.idled == Idled::ByUs),
                 u8::from(record.path.whole),
             ]);
+            pen.put(&major.to_le_bytes());
+            pen.put(&minor.to_le_bytes());
             pen.put(&boot.0);
             pen.put(&record.group.0.to_le_bytes());
             pen.put(&record.since.0.to_le_bytes());
@@ -259,12 +262,14 @@ fn read_copy(copy: &[u8]) -> Option<SlotCopy> {
     match eye.byte()? {
         FREE => Some(SlotCopy::Valid(seq, None)),
         HELD => {
-            let knob = Knob::from_number(eye.byte()?)?;
+            let knob = eye.byte()?;
             let idled = match eye.byte()? {
                 0 => Idled::No,
                 _ => Idled::ByUs,
             };
             let whole = eye.byte()? != 0;
+            let (major, minor) = (eye.u32()?, eye.u32()?);
+            let knob = Knob::from_number(knob, major, minor)?;
             let boot = BootId(eye.array()?);
             let group = GroupId(eye.u64()?);
             let since = Time(eye.u64()?);
@@ -313,7 +318,7 @@ struct Pen<'a> {
 /// A text's length (or [`NO_TEXT`]) and its bytes.
 const TEXT_LEN: usize = 1 + crate::model::ORIGINAL_MAX;
 const NO_TEXT: u8 = u8::MAX;
-const LAYOUT_FITS: () = assert!(8 + 4 + 16 + 3 * 8 + 3 * TEXT_LEN + 2 + PATH_MAX <= CRC_AT);
+const LAYOUT_FITS: () = assert!(8 + 4 + 8 + 16 + 3 * 8 + 3 * TEXT_LEN + 2 + PATH_MAX <= CRC_AT);
 
 impl<'a> Pen<'a> {
     fn new(room: &'a mut [u8]) -> Pen<'a> {
@@ -354,6 +359,10 @@ impl Eye<'_> {
         self.array::<1>().map(|[byte]| byte)
     }
 
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
     fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
     }
@@ -375,6 +384,7 @@ impl Eye<'_> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::model::Device;
     use proptest::prelude::*;
 
     pub(in crate::agent::act) const BOOT: BootId = BootId([7; 16]);
@@ -402,11 +412,17 @@ pub(super) mod tests {
             .prop_map(|bytes| KnobText::new(&bytes).unwrap())
     }
 
+    fn any_knob() -> impl Strategy<Value = Knob> {
+        let on_device = (any::<u32>(), any::<u32>())
+            .prop_map(|(major, minor)| Knob::IoMax(Device { major, minor }));
+        prop_oneof![prop::sample::select(Knob::FILES.to_vec()), on_device]
+    }
+
     fn any_record() -> impl Strategy<Value = Record> {
         (
             (any::<u64>(), any::<u64>(), any::<u64>()),
             prop::collection::vec(any::<u8>(), 0..2 * PATH_MAX),
-            prop::sample::select(Knob::ALL.to_vec()),
+            any_knob(),
             any_text(),
             prop::option::of(any_text()),
             prop::option::of(any_text()),
@@ -486,14 +502,14 @@ pub(super) mod tests {
         assert_eq!(read_header(b"#!/bin/sh\n"), Header::Foreign);
         assert_eq!(read_header(&good[..20]), Header::Damaged);
         let mut newer = good;
-        newer[8] = 2;
+        newer[8] = 3;
         assert_eq!(
             read_header(&newer),
             Header::Damaged,
             "a flipped bit is no version"
         );
         seal(&mut newer);
-        assert_eq!(read_header(&newer), Header::Newer(2));
+        assert_eq!(read_header(&newer), Header::Other(3));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What time does to held knobs: slow writes end, leases run out, others write.
 
 use super::actuate::Actuator;
-use super::hold::{Goal, UnderWay, Wish};
+use super::hold::{Goal, Hold, UnderWay, Wish};
 use super::journal::{SlotId, Store};
 use super::journal_format::KnobText;
 use super::undo::{self, Standing, Undone};
@@ -93,11 +93,11 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         files: &mut impl KnobFiles<Handle = H>,
         out: &mut Vec<Outcome>,
     ) {
-        for knob in Knob::ALL {
+        for number in Knob::NUMBERS {
             for slot in 0..self.holds.len() {
                 if self
                     .hold_at(slot)
-                    .is_some_and(|hold| hold.record.knob == knob)
+                    .is_some_and(|hold| hold.record.knob.number().0 == number)
                 {
                     self.step(slot, files, out, |this, files| {
                         this.release_slot(slot, files)
@@ -126,13 +126,14 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         files: &mut impl KnobFiles<Handle = H>,
         out: &mut Vec<Outcome>,
     ) {
-        for knob in Knob::ALL {
+        for number in Knob::NUMBERS {
             for slot in 0..self.holds.len() {
-                let Some(hold) = self.hold_mut(slot).filter(|hold| hold.record.knob == knob) else {
+                let is_its_turn = |hold: &&mut Hold| hold.record.knob.number().0 == number;
+                let Some(hold) = self.hold_mut(slot).filter(is_its_turn) else {
                     continue;
                 };
                 hold.wish = Wish::GiveBack;
-                let group = hold.record.group;
+                let (group, knob) = (hold.record.group, hold.record.knob);
                 if self.must_wait(group, knob) {
                     // It cannot be told and not be written before the other is back.
                     continue;

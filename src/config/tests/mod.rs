@@ -58,6 +58,10 @@ fn every_key_is_read_into_its_own_place() {
         enforce = false
         reserve = "5%"
         floor = 500
+        [io]
+        enforce = false
+        floor = "512KiB"
+        floor_operations = 9
         [release]
         quiet = "3s"
         hold = "4s"

@@ -6,7 +6,8 @@
 use super::super::files::HostFile;
 use super::state::Files;
 use crate::kernel::knob::{KNOB_TEXT, decode, encode, shown};
-use crate::model::{Absent, Bytes, Knob, KnobValue, Limit, Reading, Span};
+use crate::kernel::nested;
+use crate::model::{Absent, Bytes, IoMax, Knob, KnobValue, Limit, Reading, Span};
 
 const PAGE: Bytes = Bytes(4096);
 
@@ -35,6 +36,9 @@ pub(super) fn new_group_files() -> Files {
             "usage_usec 0\nuser_usec 0\nsystem_usec 0\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n",
         ),
         ("cpu.weight", "100\n"),
+        ("io.max", ""),
+        ("io.pressure", PRESSURE),
+        ("io.stat", ""),
         ("memory.current", "0\n"),
         ("memory.high", "max\n"),
         ("memory.max", "max\n"),
@@ -85,6 +89,11 @@ fn collect(files: &[(&str, &str)]) -> Files {
 /// One write to a file of a group.
 pub(super) fn write(files: &mut Files, file: &str, text: &[u8]) -> Reading<()> {
     let standing = files.get(file).ok_or(Absent::NoFile)?;
+    if file == "io.max" {
+        let lines = with_limit(standing, text)?;
+        files.insert(file.to_owned(), lines);
+        return Ok(());
+    }
     let Some(knob) = Knob::from_file(file) else {
         let text = text.strip_suffix(b"\n").unwrap_or(text);
         let text = [text, b"\n"].concat();
@@ -109,10 +118,33 @@ pub(super) fn write(files: &mut Files, file: &str, text: &[u8]) -> Reading<()> {
     Ok(())
 }
 
+/// The lines of `io.max` after a write of one: a device without any limit has none.
+fn with_limit(standing: &[u8], text: &[u8]) -> Reading<Vec<u8>> {
+    let (device, max) = nested::io_max_line(text).map_err(|_| Absent::Refused)?;
+    let mut all = Vec::new();
+    for line in nested::io_max(standing)? {
+        all.push(line?);
+    }
+    all.retain(|(of, _)| *of != device);
+    all.push((device, max));
+    let mut lines = Vec::new();
+    for (device, max) in all {
+        let value = shown(KnobValue::IoMax(device, max), PAGE);
+        if value != KnobValue::IoMax(device, IoMax::NONE) {
+            let mut room = [0; KNOB_TEXT];
+            lines.extend([encode(value, &mut room), b"\n"].concat());
+        }
+    }
+    Ok(lines)
+}
+
 /// What the kernel refuses because of the value or of another knob.
 fn is_refused(files: &Files, value: KnobValue) -> bool {
     match value {
-        KnobValue::Idle(_) | KnobValue::Bytes(_) | KnobValue::Tasks(Limit::Max) => false,
+        KnobValue::Idle(_)
+        | KnobValue::Bytes(_)
+        | KnobValue::Tasks(Limit::Max)
+        | KnobValue::IoMax(..) => false,
         KnobValue::Tasks(Limit::At(tasks)) => tasks > PIDS_MOST,
         KnobValue::Weight(_) => held(files, Knob::CpuIdle) == Some(KnobValue::Idle(true)),
         KnobValue::CpuMax(max) => {
@@ -183,6 +215,30 @@ mod tests {
         assert_eq!(write(&mut files, "cpu.max", b"500 100000"), refused);
         assert_eq!(write(&mut files, "cpu.weight", b"0"), refused);
         assert_eq!(text(&files, "cpu.max"), "50000 100000\n");
+    }
+
+    #[test]
+    fn a_limit_of_one_device_leaves_those_of_others_and_goes_with_its_last_number() {
+        let mut files = new_group_files();
+        write(&mut files, "io.max", b"8:0 rbps=1048576").unwrap();
+        write(
+            &mut files,
+            "io.max",
+            b"8:16 rbps=max wbps=max riops=9 wiops=max",
+        )
+        .unwrap();
+        let first = "8:0 rbps=1048576 wbps=max riops=max wiops=max\n";
+        let both = format!("{first}8:16 rbps=max wbps=max riops=9 wiops=max\n");
+        assert_eq!(text(&files, "io.max"), both);
+        write(
+            &mut files,
+            "io.max",
+            b"8:16 rbps=max wbps=max riops=max wiops=max",
+        )
+        .unwrap();
+        assert_eq!(text(&files, "io.max"), first);
+        let refused = Err(Absent::Refused);
+        assert_eq!(write(&mut files, "io.max", b"sda rbps=1"), refused);
     }
 
     #[test]

@@ -3,22 +3,18 @@
 use super::super::files::{Listing, Opened, TreeFiles, open_path, read_text};
 use super::super::{KnobFiles, PathHint};
 use super::Forest;
-use crate::kernel::{cpu_max, single};
-use crate::model::{
-    Absent, Bytes, GroupId, Knob, Knobs, Limit, ORIGINAL_MAX, Original, Reading, Span,
-};
+use crate::kernel::{knob, nested, single};
+use crate::model::{Absent, GroupId, IoMax, Knob, Knobs, Original, PerDevice, Reading};
 
-/// Room for a knob's text, its newline, and one byte to tell that nothing was cut.
-const KNOB_ROOM: usize = ORIGINAL_MAX + 2;
+/// Room for the lines of some tens of devices in `io.max`; all other knobs are one short line.
+const FILE_ROOM: usize = 4096;
 
 impl<T: TreeFiles> KnobFiles for Forest<T> {
     type Handle = T::Handle;
 
     fn read_knob(&mut self, group: GroupId, knob: Knob) -> Reading<Original> {
         let (files, dir) = self.held(group)?;
-        let mut room = [0; KNOB_ROOM];
-        let text = read_text(files, dir, knob.file(), &mut room)?;
-        let text = Original::new(text).ok_or(Absent::Malformed)?;
+        let text = knob_text(files, dir, knob)?;
         if let Some(node) = self.nodes.get_mut(&group) {
             self.reread |= node.knobs.learn(knob, text);
         }
@@ -98,60 +94,66 @@ fn search<T: TreeFiles>(
     Err(Absent::Gone)
 }
 
-/// The texts of a group's knobs, as they stood when they were read.
+/// A group's knobs, as they stood when they were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Texts {
-    knobs: [Reading<Original>; Knob::ALL.len()],
-    memory_max: Reading<Limit<Bytes>>,
-}
+pub(super) struct Standing(Knobs);
 
-impl Texts {
+impl Standing {
     /// Reads all of them, each failing alone.
-    pub(super) fn read<T: TreeFiles>(files: &mut T, dir: &T::Dir) -> Texts {
-        let mut room = [0; KNOB_ROOM];
-        let mut text = |file| {
-            let text = read_text(files, dir, file, &mut room)?;
-            Original::new(text).ok_or(Absent::Malformed)
-        };
-        Texts {
-            knobs: Knob::ALL.map(|knob| text(knob.file())),
-            memory_max: text("memory.max").and_then(|text| single::bytes_limit(text.as_bytes())),
+    pub(super) fn read<T: TreeFiles>(files: &mut T, dir: &T::Dir) -> Standing {
+        let mut knobs = Knobs::absent(Absent::NotRead);
+        let mut room = [0; FILE_ROOM];
+        for knob in Knob::FILES {
+            let text = read_text(files, dir, knob.file(), &mut room);
+            knobs.set(knob, text.and_then(|text| knob::decode(knob, text)));
         }
+        knobs.memory_max =
+            read_text(files, dir, "memory.max", &mut room).and_then(single::bytes_limit);
+        knobs.io_max = read_text(files, dir, "io.max", &mut room).and_then(all_io_max);
+        Standing(knobs)
     }
 
     /// Takes what was read of one knob; whether it is not what is known.
     pub(super) fn learn(&mut self, knob: Knob, text: Original) -> bool {
-        let mut texts = Knob::ALL.into_iter().zip(&mut self.knobs);
-        texts
-            .find(|(of, _)| *of == knob)
-            .is_some_and(|(_, known)| std::mem::replace(known, Ok(text)) != Ok(text))
+        let before = self.0;
+        self.0.set(knob, knob::decode(knob, text.as_bytes()));
+        self.0 != before
     }
 
     /// What they mean, where `original` stands for the text of a knob that it knows better.
     pub(super) fn knobs(&self, original: &dyn Fn(Knob) -> Option<Original>) -> Knobs {
-        let text = |knob: Knob| {
-            original(knob).map_or_else(
-                || {
-                    let mut texts = Knob::ALL.into_iter().zip(&self.knobs);
-                    texts
-                        .find(|(of, _)| *of == knob)
-                        .map_or(Err(Absent::NotRead), |(_, text)| *text)
-                },
-                Ok,
-            )
-        };
-        fn read<V>(text: Reading<Original>, parse: fn(&[u8]) -> Reading<V>) -> Reading<V> {
-            text.and_then(|text| parse(text.as_bytes()))
+        let mut knobs = self.0;
+        let on_devices = self.0.io_max.ok();
+        let on_devices = on_devices.iter().flat_map(PerDevice::iter);
+        let on_devices = on_devices.map(|(device, _)| Knob::IoMax(device));
+        for knob in Knob::FILES.into_iter().chain(on_devices) {
+            if let Some(original) = original(knob) {
+                knobs.set(knob, knob::decode(knob, original.as_bytes()));
+            }
         }
-        Knobs {
-            cpu_weight: read(text(Knob::CpuWeight), single::weight),
-            cpu_idle: read(text(Knob::CpuIdle), single::truth),
-            cpu_max: read(text(Knob::CpuMax), cpu_max::parse),
-            cpu_max_burst: read(text(Knob::CpuMaxBurst), single::count).map(Span),
-            memory_high: read(text(Knob::MemoryHigh), single::bytes_limit),
-            memory_max: self.memory_max,
-            memory_swap_max: read(text(Knob::MemorySwapMax), single::bytes_limit),
-            pids_max: read(text(Knob::PidsMax), single::limit),
-        }
+        knobs
     }
+}
+
+/// The devices of `io.max`, as many as are kept.
+fn all_io_max(text: &[u8]) -> Reading<PerDevice<IoMax>> {
+    let mut all = PerDevice::NONE;
+    for line in nested::io_max(text)? {
+        let (device, max) = line?;
+        all.put(device, max, |_| 0);
+    }
+    Ok(all)
+}
+
+/// The exact text of one knob, without its newline. A device that `io.max` does not name has no limit there,
+/// which is told as the kernel would take it.
+fn knob_text<T: TreeFiles>(files: &mut T, dir: &T::Dir, knob: Knob) -> Reading<Original> {
+    let mut room = [0; FILE_ROOM];
+    let text = read_text(files, dir, knob.file(), &mut room)?;
+    let Knob::IoMax(device) = knob else {
+        return Original::new(text).ok_or(Absent::Malformed);
+    };
+    let max = nested::io_max_of(text, device)?;
+    let mut line = [0; nested::IO_MAX_TEXT];
+    Original::new(nested::write_io_max(device, max, &mut line)).ok_or(Absent::Malformed)
 }

@@ -541,7 +541,7 @@ fn an_original_is_kept_byte_for_byte() {
     scan(&mut forest, Extent::All);
     let original = forest.read_knob(id, Knob::CpuMax).unwrap();
     assert_eq!(original.as_bytes(), b"max 250000");
-    tree.set(docker(1), "cpu.max", &"9".repeat(60));
+    tree.set(docker(1), "cpu.max", &"9".repeat(160));
     assert_eq!(forest.read_knob(id, Knob::CpuMax), Err(Absent::Malformed));
 }
 

@@ -2,6 +2,7 @@
 
 mod alarms;
 mod checkpoint;
+mod devices;
 mod fair;
 mod holding;
 mod stories;

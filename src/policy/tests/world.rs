@@ -1,12 +1,12 @@
 //! A simulated host: one CPU or more whose time is shared by weight, memory that is swapped when it runs
-//! out, tasks. Coarse, but its feedback is closed: what the brain holds changes what it sees next.
+//! out, tasks, one disk. Coarse, but its feedback is closed: what the brain holds changes what it sees next.
 
 use std::collections::HashMap;
 
 use crate::model::{
-    Absent, Bytes, Change, ContainerSample, CpuMax, CpuUse, EventKind, GroupId, HostSample, Knob,
-    KnobValue, Limit, MemoryUse, Outcome, Pace, Policy, Role, Sample, Span, Stall, Step, Time,
-    Topology, Verdict, Weight, Written,
+    Absent, Bytes, Change, ContainerSample, CpuMax, CpuUse, Device, EventKind, GroupId, HostSample,
+    IoUse, Knob, KnobValue, Limit, MemoryUse, Outcome, Pace, PerDevice, Policy, Role, Sample, Span,
+    Stall, Step, Time, Topology, Verdict, Weight, Written,
 };
 use crate::policy::Brain;
 use crate::policy::track::tests::{container, tree};
@@ -15,6 +15,15 @@ pub(super) const TICK: Span = Span::from_millis(20);
 const RAM: Bytes = Bytes::from_mib(2_048);
 /// Tasks that the host can have.
 pub(super) const TASKS: u64 = 7_000;
+/// The disk.
+pub(super) const DISK: Device = Device {
+    major: 254,
+    minor: 16,
+};
+/// Operations that it does in a second.
+const DISK_RATE: f64 = 400.0;
+/// Operations that one who wants more than all of it has under way at once.
+const DEEP: f64 = 32.0;
 
 #[derive(Clone, Copy, Default)]
 pub(super) struct Life {
@@ -26,6 +35,10 @@ pub(super) struct Life {
     /// Tasks that it has, and starts in a second.
     pub(super) tasks: f64,
     pub(super) starts: f64,
+    /// Reads of 4 KiB that it wants in a second, one after the other; more than the disk can do at once.
+    pub(super) reads: f64,
+    done: f64,
+    pub(super) io_stall: f64,
     usage: f64,
     pub(super) stall: f64,
     pub(super) memory_stall: f64,
@@ -203,6 +216,7 @@ impl World {
         }
         self.memory(seconds);
         self.tasks(seconds);
+        self.disk(seconds);
         self.step();
     }
 
@@ -244,6 +258,59 @@ impl World {
         }
     }
 
+    /// Who is throttled gets what he is left. Of the rest who has more under way gets more done; and who waits
+    /// for a turn waits all the time.
+    fn disk(&mut self, seconds: f64) {
+        let queue = |reads: f64| {
+            if reads > DISK_RATE {
+                DEEP
+            } else {
+                reads.min(1.0)
+            }
+        };
+        let (mut left, mut queued) = (DISK_RATE, 0.0);
+        for at in 0..self.lives.len() {
+            let (reads, throttle) = (self.lives[at].reads, self.throttle(at));
+            if reads > throttle {
+                left -= throttle;
+            } else {
+                queued += queue(reads);
+            }
+        }
+        let wanted: f64 = self.lives.iter().map(|life| life.reads).sum();
+        for at in 0..self.lives.len() {
+            let throttle = self.throttle(at);
+            let life = &mut self.lives[at];
+            let turn = left * queue(life.reads) / f64::max(queued, 1.0);
+            let done = if life.reads > throttle {
+                throttle
+            } else if wanted > DISK_RATE {
+                life.reads.min(turn)
+            } else {
+                life.reads
+            };
+            life.done += done * seconds;
+            let waits = if done < life.reads - 1e-6 {
+                1.0
+            } else {
+                done / DISK_RATE
+            };
+            life.io_stall += waits * seconds;
+        }
+    }
+
+    fn throttle(&self, at: usize) -> f64 {
+        let id = self.tree.groups[at].id;
+        let own = self.tree.groups[at].knobs.value(Knob::IoMax(DISK));
+        match self.knobs.get(&(id, Knob::IoMax(DISK))).copied().or(own) {
+            Some(KnobValue::IoMax(_, max)) => match max.riops {
+                Limit::At(most) => most as f64,
+                Limit::Max => f64::INFINITY,
+            },
+            _ => f64::INFINITY,
+        }
+    }
+
     fn step(&mut self) {
         let used: f64 = self.lives.iter().map(|life| life.has).sum();
         let micros = |seconds: f64| Span((seconds * 1e6) as u64);
@@ -276,6 +343,11 @@ impl World {
                         full: Span::ZERO,
                     }),
                     tasks: Ok(life.tasks as u64),
+                    io: Ok(reads_of(life.done)),
+                    io_stall: Ok(Stall {
+                        some: micros(life.io_stall),
+                        full: Span::ZERO,
+                    }),
                 }
             })
             .collect();
@@ -369,6 +441,19 @@ impl World {
     pub(super) fn role(&self, path: &str) -> Role {
         self.brain.role(self.id(path)).unwrap().0
     }
+}
+
+fn reads_of(done: f64) -> PerDevice<IoUse> {
+    let mut all = PerDevice::NONE;
+    let used = IoUse {
+        rbytes: Bytes((done * 4096.0) as u64),
+        rios: done as u64,
+        ..IoUse::default()
+    };
+    if used.rios > 0 {
+        all.put(DISK, used, IoUse::cost);
+    }
+    all
 }
 
 pub(super) const CONFIRMED: fn(&EventKind) -> bool =

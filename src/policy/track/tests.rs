@@ -22,6 +22,7 @@ fn group(path: &str, member: Member, weight: u32) -> Group {
             memory_max: Ok(Limit::Max),
             memory_swap_max: Ok(Limit::Max),
             pids_max: Ok(Limit::Max),
+            io_max: Ok(crate::model::PerDevice::NONE),
         },
         protected: false,
         complete: true,

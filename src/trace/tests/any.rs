@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use crate::model::{
-    Absent, Bytes, Change, ContainerSample, Contender, CpuMax, CpuUse, Event, EventKind, Evidence,
-    Group, GroupId, HostSample, Knob, KnobValue, Knobs, Limit, Member, MemoryUse, Mode, Outcome,
-    Pace, Reading, Resource, Runtime, Sample, Share, Span, Stall, Time, Topology, Verdict, Weight,
-    WhyNobody, Written,
+    Absent, Bytes, Change, ContainerSample, Contender, CpuMax, CpuUse, DEVICES, Device, Event,
+    EventKind, Evidence, Group, GroupId, HostSample, IoUse, Knob, KnobValue, Knobs, Limit, Member,
+    MemoryUse, Mode, Outcome, Pace, PerDevice, Reading, Resource, Runtime, Sample, Share, Span,
+    Stall, Time, Topology, Verdict, Weight, WhyNobody, Written,
 };
 use crate::trace::{Did, FORMAT, Frame, Start};
 
@@ -31,6 +31,31 @@ fn reading<T: std::fmt::Debug>(
     ]
 }
 
+fn any_devices() -> impl Strategy<Value = Reading<PerDevice<IoUse>>> {
+    let device = (0..3_u32, any::<u32>()).prop_map(|(major, minor)| Device { major, minor });
+    let used = prop::array::uniform4(any::<u64>()).prop_map(|[rbytes, wbytes, rios, wios]| IoUse {
+        rbytes: Bytes(rbytes),
+        wbytes: Bytes(wbytes),
+        rios,
+        wios,
+    });
+    let devices = prop::collection::btree_map(device, used, 0..=DEVICES);
+    let devices = devices.prop_map(|devices| {
+        let mut all = PerDevice::NONE;
+        for (device, used) in devices {
+            all.put(device, used, IoUse::cost);
+        }
+        all
+    });
+    prop_oneof![3 => devices.prop_map(Ok), 1 => any_absent().prop_map(Err)]
+}
+
+fn any_knob() -> impl Strategy<Value = Knob> {
+    let on_device = (any::<u32>(), any::<u32>())
+        .prop_map(|(major, minor)| Knob::IoMax(Device { major, minor }));
+    prop_oneof![prop::sample::select(&Knob::FILES), on_device]
+}
+
 fn any_container() -> impl Strategy<Value = ContainerSample> {
     let stall = |some, full| Stall {
         some: Span(some),
@@ -49,16 +74,22 @@ fn any_container() -> impl Strategy<Value = ContainerSample> {
         }),
         reading(stall),
         reading(|tasks, _| tasks),
+        any_devices(),
+        reading(stall),
     )
         .prop_map(
-            |((id, at), cpu, cpu_stall, memory, memory_stall, tasks)| ContainerSample {
-                id: GroupId(id << 40 | id),
-                at: Time(at),
-                cpu,
-                cpu_stall,
-                memory,
-                memory_stall,
-                tasks,
+            |((id, at), cpu, cpu_stall, memory, memory_stall, tasks, io, io_stall)| {
+                ContainerSample {
+                    id: GroupId(id << 40 | id),
+                    at: Time(at),
+                    cpu,
+                    cpu_stall,
+                    memory,
+                    memory_stall,
+                    tasks,
+                    io,
+                    io_stall,
+                }
             },
         )
 }
@@ -74,12 +105,10 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
         Just(Written::GaveUp),
         any_absent().prop_map(Written::Failed),
     ];
-    (any::<u64>(), prop::sample::select(&Knob::ALL), written).prop_map(|(group, knob, written)| {
-        Outcome {
-            group: GroupId(group),
-            knob,
-            written,
-        }
+    (any::<u64>(), any_knob(), written).prop_map(|(group, knob, written)| Outcome {
+        group: GroupId(group),
+        knob,
+        written,
     })
 }
 

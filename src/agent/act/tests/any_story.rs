@@ -67,7 +67,7 @@ fn other_value() -> impl Strategy<Value = (Knob, &'static str)> {
 
 fn event() -> impl Strategy<Value = Event> {
     let group = 0..PATHS.len();
-    let knob = prop::sample::select(Knob::ALL.to_vec());
+    let knob = prop::sample::select(Knob::FILES.to_vec());
     prop_oneof![
         8 => (group.clone(), held_value()).prop_map(|(at, (knob, value))| Event::Hold(at, knob, value)),
         4 => (group.clone(), knob).prop_map(|(at, knob)| Event::Release(at, knob)),

@@ -405,7 +405,7 @@ impl World {
             let Some(group) = self.tree.id(path) else {
                 continue;
             };
-            for knob in Knob::ALL {
+            for knob in Knob::FILES {
                 if self.unclear.contains(&(group, knob)) {
                     continue;
                 }

@@ -1,0 +1,190 @@
+//! Stories of a disk: who takes it from others is throttled, and nobody else is.
+
+use super::world::{CONFIRMED, DISK, World};
+use crate::model::{
+    EventKind, Group, IoMax, Knob, KnobValue, Limit, PerDevice, Policy, Resource, Role, Verdict,
+    WhyNobody,
+};
+use crate::policy::track::tests::container;
+
+/// A victim that reads now and then, and another one that rests; both known for a while.
+fn calm(groups: &[Group], reads: f64) -> World {
+    let mut world = World::new(groups, Policy::default());
+    world.life("/victim").reads = reads;
+    world.life("/hog").reads = 1.0;
+    world.run(12.0);
+    assert!(world.told.is_empty(), "{:?}", world.told);
+    world
+}
+
+fn pair(reads: f64) -> World {
+    calm(&[container("/victim", 100), container("/hog", 100)], reads)
+}
+
+fn throttle(world: &World, path: &str) -> Option<u64> {
+    let knob = Knob::IoMax(DISK);
+    match world.knobs.get(&(world.id(path), knob))? {
+        KnobValue::IoMax(_, max) => match max.riops {
+            Limit::At(most) => Some(most),
+            Limit::Max => None,
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_flood_of_reads_is_throttled_within_a_second_and_given_back_when_it_is_over() {
+    let mut world = pair(50.0);
+    world.life("/hog").reads = 10_000.0;
+    world.run(1.0);
+    assert!(throttle(&world, "/hog").is_some(), "{:?}", world.told);
+    world.run(4.0);
+    assert!(world.has_told(CONFIRMED), "{:?}", world.told);
+    assert_eq!(world.role("/hog"), Role::Aggressor);
+    assert_eq!(throttle(&world, "/victim"), None);
+    world.life("/hog").reads = 1.0;
+    world.run(60.0);
+    assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+    assert_eq!(world.role("/hog"), Role::Calm);
+}
+
+#[test]
+fn a_throttle_is_tried_back_and_set_again_while_the_flood_lasts() {
+    let mut world = pair(50.0);
+    world.life("/hog").reads = 10_000.0;
+    world.run(60.0);
+    let retightened = world.told.iter().filter(
+        |kind| matches!(kind, EventKind::Tightened { knob, .. } if knob.resource() == Resource::Io),
+    );
+    assert!(retightened.count() >= 2, "{:?}", world.told);
+    assert!(world.has_told(|kind| matches!(kind, EventKind::Loosened { .. })));
+    assert_eq!(world.role("/hog"), Role::Aggressor);
+}
+
+#[test]
+fn one_that_reads_all_the_time_alone_is_left_alone() {
+    let mut world = calm(&[container("/victim", 100), container("/hog", 100)], 0.5);
+    world.life("/hog").reads = 10_000.0;
+    world.life("/victim").reads = 0.0;
+    world.run(30.0);
+    assert!(world.writes.is_empty(), "{:?}", world.writes);
+}
+
+#[test]
+fn one_that_always_waits_for_its_reads_is_no_victim_of_one_that_reads_now_and_then() {
+    let mut world = pair(390.0);
+    world.life("/hog").reads = 5.0;
+    world.run(30.0);
+    assert!(world.writes.is_empty(), "{:?}", world.writes);
+}
+
+#[test]
+fn one_that_gets_a_tenth_of_what_it_read_before_is_a_victim_although_it_waited_before_too() {
+    let mut world = pair(390.0);
+    world.life("/hog").reads = 10_000.0;
+    world.run(3.0);
+    assert!(throttle(&world, "/hog").is_some(), "{:?}", world.told);
+}
+
+#[test]
+fn who_stands_at_a_limit_of_its_own_is_no_victim() {
+    let mut groups = [container("/victim", 100), container("/hog", 100)];
+    let mut own = PerDevice::NONE;
+    let max = IoMax {
+        riops: Limit::At(100),
+        ..IoMax::NONE
+    };
+    own.put(DISK, max, |_| 0);
+    groups[0].knobs.io_max = Ok(own);
+    let mut world = calm(&groups, 5.0);
+    world.life("/victim").reads = 10_000.0;
+    world.life("/hog").reads = 250.0;
+    world.run(10.0);
+    assert!(world.writes.is_empty(), "{:?}", world.writes);
+}
+
+#[test]
+fn no_throttle_leaves_more_than_the_original_one() {
+    let mut groups = [container("/victim", 100), container("/hog", 100)];
+    let mut own = PerDevice::NONE;
+    let max = IoMax {
+        riops: Limit::At(350),
+        wiops: Limit::At(7),
+        ..IoMax::NONE
+    };
+    own.put(DISK, max, |_| 0);
+    groups[1].knobs.io_max = Ok(own);
+    let mut world = calm(&groups, 100.0);
+    world.life("/hog").reads = 10_000.0;
+    world.run(5.0);
+    let knob = Knob::IoMax(DISK);
+    let written = world.writes.iter().filter(|write| write.1 == knob);
+    let mut count = 0;
+    for (_, _, value) in written {
+        let KnobValue::IoMax(_, max) = value else {
+            panic!("{value:?}");
+        };
+        assert_eq!(max.wiops, Limit::At(7));
+        assert!(
+            matches!(max.riops, Limit::At(most) if most < 350),
+            "{max:?}"
+        );
+        count += 1;
+    }
+    assert!(count > 0, "{:?}", world.told);
+}
+
+#[test]
+fn a_throttle_that_brings_nothing_is_taken_back_and_its_container_exonerated() {
+    let mut world = pair(50.0);
+    world.life("/hog").reads = 200.0;
+    // The victim waits for something that nobody's reads have to do with.
+    for _ in 0..175 {
+        world.life("/victim").io_stall += 0.015;
+        world.tick();
+    }
+    assert!(
+        world.has_told(|kind| *kind == EventKind::Proved(Verdict::Exonerated)),
+        "{:?}",
+        world.told
+    );
+    assert_eq!(throttle(&world, "/hog"), None);
+}
+
+#[test]
+fn where_nobody_takes_too_much_of_the_disk_nobody_is_blamed() {
+    let mut world = pair(20.0);
+    for _ in 0..100 {
+        world.life("/victim").io_stall += 0.018;
+        world.tick();
+    }
+    assert!(world.has_told(|kind| *kind == EventKind::Nobody(WhyNobody::NoExcess)));
+    assert!(world.writes.is_empty(), "{:?}", world.writes);
+}
+
+#[test]
+fn while_memory_is_short_waiting_for_the_disk_is_answered_there() {
+    let mut world = World::new(
+        &[container("/victim", 100), container("/hog", 100)],
+        Policy::default(),
+    );
+    world.life("/victim").has = 1.8e9;
+    world.life("/victim").reads = 50.0;
+    world.run(12.0);
+    world.life("/hog").reads = 10_000.0;
+    world.run(5.0);
+    assert_eq!(throttle(&world, "/hog"), None, "{:?}", world.told);
+}
+
+#[test]
+fn where_the_policy_does_not_enforce_it_nothing_is_written() {
+    let mut policy = Policy::default();
+    policy.io.enforce = false;
+    let mut world = World::new(&[container("/victim", 100), container("/hog", 100)], policy);
+    world.life("/victim").reads = 50.0;
+    world.run(12.0);
+    world.life("/hog").reads = 10_000.0;
+    world.run(5.0);
+    assert!(world.has_told(|kind| *kind == EventKind::Alarm));
+    assert!(world.writes.is_empty(), "{:?}", world.writes);
+}
