@@ -4,8 +4,8 @@
 //! most `--max`; but for `--unbounded`, which is for a machine that may be lost, or that has a small
 //! `kernel.threads-max`. Each process knows the time at which all of them end.
 
-use crate::record::{now_us, span_us};
-use crate::span;
+use super::record::{now_us, span_us};
+use super::span;
 use std::process::Command;
 use std::time::Duration;
 
@@ -48,6 +48,7 @@ pub(crate) fn leaf(leaf: &Leaf) {
     let mut children = Vec::new();
     while now_us() < leaf.until {
         let child = Command::new("/proc/self/exe")
+            .args(super::before_the_load())
             .arg("forkbomb-leaf")
             .arg("--until")
             .arg(leaf.until.to_string())

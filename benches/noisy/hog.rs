@@ -1,7 +1,7 @@
 //! The hogs: takers of one resource each, at a known rate, up to a known size, for a known time.
 
-use crate::record::{churn, now_us, sleep_until, span_us};
-use crate::{size, span};
+use super::record::{churn, now_us, sleep_until, span_us};
+use super::{size, span};
 use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The victims: steady work at a fixed rate, and a record of how late each piece of it was.
 
-use crate::record::{self, Request, Schedule, now_us, serve, thread_cpu_us};
-use crate::{size, span};
+use super::record::{self, Request, Schedule, now_us, serve, thread_cpu_us};
+use super::{size, span};
 use std::fs::File;
 use std::io::{BufRead, Read, Seek, Write};
 use std::net::TcpStream;
@@ -46,6 +46,11 @@ pub(crate) enum Victim {
         /// Pages that one request reads.
         #[arg(long)]
         pages: usize,
+        #[command(flatten)]
+        rhythm: Rhythm,
+    },
+    /// A process that is started and waited for.
+    Fork {
         #[command(flatten)]
         rhythm: Rhythm,
     },
@@ -111,6 +116,7 @@ pub(crate) fn run(victim: &Victim) -> anyhow::Result<()> {
             let reads = reader(&file, *working_set / PAGE, *pages, rhythm.schedule());
             record::print("reader", reads?)
         }
+        Victim::Fork { rhythm } => record::print("fork", forks(rhythm.schedule())),
         Victim::Redis {
             address,
             bitmap,
@@ -227,6 +233,22 @@ fn reader(
         }
         Ok(())
     })
+}
+
+/// A refused fork is tried again until it is granted: whoever asked waits so long.
+fn forks(schedule: Schedule) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for due in schedule.due() {
+        record::sleep_until(due);
+        while super::storm::start_and_end().is_err() && !schedule.over() {
+            record::sleep_until(now_us() + 5_000);
+        }
+        requests.push((
+            due,
+            (!schedule.over()).then(|| now_us().saturating_sub(due)),
+        ));
+    }
+    requests
 }
 
 trait Stream: Read + Write + Send {}

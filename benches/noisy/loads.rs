@@ -1,0 +1,136 @@
+//! The loads: victims that measure what they suffer and hogs that make them suffer, one subcommand each.
+//!
+//! Every load ends by itself (`--for`), whatever happens to its starter. A victim is an *open loop*:
+//! a request's latency counts from the moment it was scheduled, so a stall is paid by every request
+//! that it delays and not only by the one that met it. Victims print one JSON line ([`record`]) with
+//! every request on CLOCK_MONOTONIC; percentiles are the reader's business, who knows the attack's
+//! start.
+#[path = "bomb.rs"]
+mod bomb;
+#[path = "hog.rs"]
+mod hog;
+#[path = "record.rs"]
+pub(crate) mod record;
+#[path = "storm.rs"]
+mod storm;
+#[path = "victim.rs"]
+mod victim;
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A load's command line.
+#[derive(Parser)]
+#[command(name = "noisy", about = "Loads: victims that measure, and hogs")]
+pub(crate) struct Cli {
+    /// Enter this cgroup (its directory) before anything else.
+    #[arg(long, global = true)]
+    join: Option<PathBuf>,
+    /// End when the starter does, as by SIGTERM; kept by what `exec` becomes.
+    #[arg(long, global = true)]
+    leash: bool,
+    /// Then wait until this moment, in microseconds of CLOCK_MONOTONIC.
+    #[arg(long, global = true)]
+    at: Option<u64>,
+    #[command(subcommand)]
+    load: Load,
+}
+
+#[derive(Subcommand)]
+enum Load {
+    /// Takes a resource and gives nothing.
+    #[command(subcommand)]
+    Hog(hog::Hog),
+    /// Does steady work and measures how late it is.
+    #[command(subcommand)]
+    Victim(victim::Victim),
+    /// Processes that start processes, where `pids.max` bounds them.
+    Forkbomb(bomb::Bomb),
+    /// One generation of a fork bomb.
+    #[command(hide = true)]
+    ForkbombLeaf(bomb::Leaf),
+    /// Threads that spin for a moment, rest, and spin again.
+    Burst(hog::Burst),
+    /// Reads a file over and over: the page cache fills and is used.
+    Cachewarm(hog::Cachewarm),
+    /// Takes in ways of its own.
+    #[command(subcommand)]
+    Storm(storm::Storm),
+    /// Ends at once.
+    #[command(hide = true)]
+    Nothing,
+    /// Becomes another program, inside `--join`.
+    Exec {
+        /// The program and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+}
+
+/// Runs the load to its end.
+///
+/// # Errors
+/// It cannot enter its cgroup, or what it works with failed.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Some(group) = &cli.join {
+        join(group)?;
+    }
+    if cli.leash {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    }
+    if let Some(at) = cli.at {
+        record::sleep_until(at);
+    }
+    match cli.load {
+        Load::Hog(hog) => {
+            hog::run(&hog);
+            Ok(())
+        }
+        Load::Victim(victim) => victim::run(&victim),
+        Load::Forkbomb(bomb) => bomb::run(&bomb),
+        Load::ForkbombLeaf(leaf) => {
+            bomb::leaf(&leaf);
+            Ok(())
+        }
+        Load::Burst(burst) => {
+            hog::burst(&burst);
+            Ok(())
+        }
+        Load::Cachewarm(warm) => hog::cachewarm(&warm),
+        Load::Storm(storm) => storm::run(&storm),
+        Load::Nothing => Ok(()),
+        Load::Exec { command } => exec(&command),
+    }
+}
+
+/// The word before a load's own: none in `noisy`, `load` in `governor-bench`.
+fn before_the_load() -> Option<OsString> {
+    std::env::args_os().nth(1).filter(|word| word == "load")
+}
+
+fn join(group: &Path) -> anyhow::Result<()> {
+    let procs = group.join("cgroup.procs");
+    std::fs::write(&procs, "0").map_err(|e| anyhow::anyhow!("enter {}: {e}", procs.display()))
+}
+
+fn exec(command: &[String]) -> anyhow::Result<()> {
+    use std::os::unix::process::CommandExt;
+    let Some((program, arguments)) = command.split_first() else {
+        anyhow::bail!("exec: no program");
+    };
+    let refused = std::process::Command::new(program).args(arguments).exec();
+    anyhow::bail!("exec {program}: {refused}")
+}
+
+/// `"5ms"`, `"10s"`.
+fn span(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|e| e.to_string())
+}
+
+/// `"64MiB"`, in bytes.
+fn size(text: &str) -> Result<usize, String> {
+    let bytes: bytesize::ByteSize = text.parse()?;
+    usize::try_from(bytes.as_u64()).map_err(|e| e.to_string())
+}

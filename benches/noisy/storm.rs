@@ -1,0 +1,162 @@
+//! Attacks that are no plain hogs: the harm is in how they take it.
+
+use super::record::{now_us, sleep_until, span_us};
+use super::{size, span};
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Storm {
+    /// Pairs of threads that wake each other, and sleep.
+    Wake {
+        /// Threads, two and two.
+        #[arg(long)]
+        threads: usize,
+        /// How long.
+        #[arg(long = "for", value_parser = span)]
+        run_for: Duration,
+    },
+    /// Processes that are started and end at once.
+    Fork {
+        /// So many at the same time.
+        #[arg(long)]
+        at_once: usize,
+        /// How long.
+        #[arg(long = "for", value_parser = span)]
+        run_for: Duration,
+    },
+    /// Makes a file and reads it from start to end, over and over.
+    Read {
+        /// The file; made anew.
+        #[arg(long)]
+        file: PathBuf,
+        /// Its size.
+        #[arg(long, value_parser = size)]
+        size: usize,
+        /// How long.
+        #[arg(long = "for", value_parser = span)]
+        run_for: Duration,
+    },
+    /// Fills a file system, a tmpfs for one, and keeps what it wrote.
+    Fill {
+        /// The file; made anew.
+        #[arg(long)]
+        file: PathBuf,
+        /// Growth per second.
+        #[arg(long, value_parser = size)]
+        rate: usize,
+        /// The size at which it stops growing.
+        #[arg(long, value_parser = size)]
+        max: usize,
+        /// How long.
+        #[arg(long = "for", value_parser = span)]
+        run_for: Duration,
+    },
+}
+
+/// Takes until the time is over.
+///
+/// # Errors
+/// A file cannot be made or read.
+pub(crate) fn run(storm: &Storm) -> anyhow::Result<()> {
+    match storm {
+        Storm::Wake { threads, run_for } => wake(*threads, now_us() + span_us(*run_for)),
+        Storm::Fork { at_once, run_for } => fork(*at_once, now_us() + span_us(*run_for)),
+        Storm::Read {
+            file,
+            size,
+            run_for,
+        } => read(file, *size, now_us() + span_us(*run_for))?,
+        Storm::Fill {
+            file,
+            rate,
+            max,
+            run_for,
+        } => fill(file, *rate, *max, now_us() + span_us(*run_for))?,
+    }
+    Ok(())
+}
+
+fn wake(threads: usize, end_us: u64) {
+    let pairs: Vec<(Mutex<bool>, Condvar)> = (0..threads.div_ceil(2))
+        .map(|_| Default::default())
+        .collect();
+    std::thread::scope(|scope| {
+        for (turn, woken) in &pairs {
+            for mine in [false, true] {
+                scope.spawn(move || {
+                    // A panic of the other would be the end of this one, too.
+                    while let Ok(guard) = turn.lock() {
+                        let wait = Duration::from_millis(100);
+                        let Ok((mut turn, _)) =
+                            woken.wait_timeout_while(guard, wait, |turn| *turn != mine)
+                        else {
+                            break;
+                        };
+                        *turn = !mine;
+                        woken.notify_one();
+                        if now_us() >= end_us {
+                            break;
+                        }
+                    }
+                });
+            }
+        }
+    });
+}
+
+fn fork(at_once: usize, end_us: u64) {
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(move || {
+                while now_us() < end_us {
+                    if start_and_end().is_err() {
+                        sleep_until(now_us() + 1_000);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// A process of this program that has nothing to do.
+pub(crate) fn start_and_end() -> std::io::Result<()> {
+    let child = Command::new("/proc/self/exe")
+        .args(super::before_the_load())
+        .arg("nothing")
+        .spawn();
+    child?.wait().map(drop)
+}
+
+fn read(path: &PathBuf, size: usize, end_us: u64) -> anyhow::Result<()> {
+    let mut buffer = vec![7_u8; 1 << 20];
+    let mut file = std::fs::File::create(path)?;
+    for _ in 0..size >> 20 {
+        if now_us() >= end_us {
+            break;
+        }
+        file.write_all(&buffer)?;
+    }
+    while now_us() < end_us {
+        let mut file = std::fs::File::open(path)?;
+        while file.read(&mut buffer)? > 0 && now_us() < end_us {}
+    }
+    Ok(())
+}
+
+fn fill(path: &PathBuf, rate: usize, max: usize, end_us: u64) -> anyhow::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    let slice = vec![7_u8; (rate / 100).max(4096)];
+    let (mut written, mut due) = (0, now_us());
+    while now_us() < end_us {
+        if written < max && file.write_all(&slice).is_ok() {
+            written += slice.len();
+        }
+        due += 10_000;
+        sleep_until(due);
+    }
+    Ok(())
+}
