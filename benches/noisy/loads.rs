@@ -7,6 +7,8 @@
 //! start.
 #[path = "bomb.rs"]
 mod bomb;
+#[path = "disk.rs"]
+mod disk;
 #[path = "hog.rs"]
 mod hog;
 #[path = "record.rs"]
@@ -55,6 +57,9 @@ enum Load {
     Burst(hog::Burst),
     /// Reads a file over and over: the page cache fills and is used.
     Cachewarm(hog::Cachewarm),
+    /// Reads and writes block devices and files.
+    #[command(subcommand)]
+    Disk(disk::Disk),
     /// Takes in ways of its own.
     #[command(subcommand)]
     Storm(storm::Storm),
@@ -99,6 +104,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Load::Cachewarm(warm) => hog::cachewarm(&warm),
+        Load::Disk(disk) => disk::run(&disk),
         Load::Storm(storm) => storm::run(&storm),
         Load::Nothing => Ok(()),
         Load::Exec { command } => exec(&command),

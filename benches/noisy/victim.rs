@@ -81,7 +81,7 @@ pub(crate) struct Rhythm {
 }
 
 impl Rhythm {
-    fn schedule(&self) -> Schedule {
+    pub(super) fn schedule(&self) -> Schedule {
         Schedule::new(self.start_at, self.every, self.run_for)
     }
 }

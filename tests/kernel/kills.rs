@@ -7,13 +7,16 @@
 //! then every knob is compared byte for byte; the originals are odd, so that no default passes for one.
 
 use crate::daemon::{Daemon, governor, write_policy};
+use crate::disk;
 use crate::load::Load;
 use crate::rig::{Group, Rig};
 use crate::scene::odd_originals;
 use crate::table;
 use governor::agent::act::{Actuator, BootId, Journal, SlowWriter, restore};
 use governor::host::{Forest, KnobFiles, Limits, LinuxTree, PathHint, boot_id};
-use governor::model::{Bytes, Change, CpuMax, GroupId, Knob, KnobValue, Limit, Span, Time, Weight};
+use governor::model::{
+    Bytes, Change, CpuMax, GroupId, IoMax, Knob, KnobValue, Limit, Span, Time, Weight,
+};
 use libtest_mimic::Trial;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -24,6 +24,7 @@ mod container;
 mod cpu;
 mod daemon;
 mod demo;
+mod disk;
 mod explain;
 mod full;
 mod host;
@@ -36,6 +37,7 @@ mod replay;
 mod rig;
 mod scene;
 mod smoke;
+mod storage;
 mod table;
 mod traces;
 
@@ -74,6 +76,8 @@ fn trials() -> Vec<Trial> {
         host::trials(),
         hostile::trials(),
         pids::trials(),
+        disk::trials(),
+        storage::trials(),
         replay::trials(),
         explain::trials(),
         kills::trials(),

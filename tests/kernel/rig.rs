@@ -29,7 +29,7 @@ impl Rig {
         );
         let controllers = fs::read_to_string(format!("{ROOT}/cgroup.controllers"))
             .unwrap_or_else(|e| panic!("kernel tests need cgroup v2 on {ROOT}: {e}"));
-        for needed in ["cpu", "memory", "pids"] {
+        for needed in ["cpu", "io", "memory", "pids"] {
             assert!(
                 controllers.split_whitespace().any(|has| has == needed),
                 "kernel tests need the {needed} controller at the root; there is {controllers:?}"
@@ -72,7 +72,13 @@ impl Rig {
             dir: Path::new(ROOT).join(group),
         };
         // cgroups-rs says nothing when a controller could not be turned on.
-        for file in ["cpu.weight", "cpu.pressure", "memory.high", "pids.max"] {
+        for file in [
+            "cpu.weight",
+            "cpu.pressure",
+            "io.max",
+            "memory.high",
+            "pids.max",
+        ] {
             assert!(
                 group.dir.join(file).exists(),
                 "{} has no {file}",
@@ -141,11 +147,12 @@ pub(crate) struct Group {
 }
 
 /// Knobs that the governor may hold, and those that nobody may ever have touched.
-const KNOBS: [&str; 8] = [
+const KNOBS: [&str; 9] = [
     "cpu.idle",
     "cpu.weight",
     "cpu.max",
     "cpu.max.burst",
+    "io.max",
     "memory.high",
     "memory.max",
     "memory.swap.max",

@@ -44,7 +44,13 @@ pub(crate) fn odd_originals(group: &Group) {
 }
 
 /// The knobs that are hard: they take something away even from one whom nobody waits for.
-const HARD: [&str; 4] = ["cpu.max", "memory.high", "memory.max", "memory.swap.max"];
+const HARD: [&str; 5] = [
+    "cpu.max",
+    "io.max",
+    "memory.high",
+    "memory.max",
+    "memory.swap.max",
+];
 
 /// Looks at the groups' hard knobs every 20 ms for so long, and fails when one of them is not what
 /// it was at first.

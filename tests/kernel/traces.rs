@@ -6,6 +6,7 @@
 
 mod attacks;
 mod benign;
+mod disks;
 mod endings;
 
 use crate::daemon::Daemon;
@@ -69,6 +70,12 @@ const SCENES: &[Scene] = &[
     ("task-share", "6.1", attacks::task_share),
     ("task-crowd", "6.12", attacks::task_crowd),
     ("task-limit-higher", "6.1", attacks::task_limit_higher),
+    ("disk-flood", "6.12", disks::flooded),
+    ("disk-tried-back", "6.1", disks::tried_back),
+    ("disk-two-floods", "6.12", disks::two_floods),
+    ("disk-own-limit", "6.1", disks::own_limit),
+    ("disk-alone", "6.12", disks::alone),
+    ("disk-limited", "6.1", disks::limited),
     ("own-task-limit", "6.12", benign::own_task_limit),
     ("many-threads", "6.1", benign::many_threads),
     ("memory-with-room", "6.1", benign::memory_with_room),

@@ -1,0 +1,233 @@
+//! A disk of the virtual clock (`null_blk`: 2.5 ms for each operation, one after the other): who floods it is
+//! throttled, who uses it alone is not, and the line of `io.max` is given back byte for byte.
+
+use crate::load::{Load, now_us, sleep_until};
+use crate::rig::{Group, Rig};
+use crate::table;
+use governor::model::Device;
+use libtest_mimic::Trial;
+use rustix::fs::{major, minor};
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        crate::trial("disk::a_flood_of_reads_is_throttled", || {
+            flooded(
+                "flood of reads",
+                &format!("disk flood --path {DISK} --threads 32"),
+            );
+        }),
+        crate::trial("disk::a_flood_of_writes_is_throttled", || {
+            flooded(
+                "flood of writes",
+                &format!("disk flood --path {DISK} --threads 32 --write --size 16KiB"),
+            );
+        }),
+        crate::trial("disk::one_that_reads_alone_is_left_alone", alone),
+        crate::trial("disk::an_own_limit_is_given_back_byte_for_byte", own_limit),
+    ]
+}
+
+const DISK: &str = "/dev/nullb0";
+const GIVEN_BACK: Duration = Duration::from_secs(60);
+const SECOND_US: u64 = 1_000_000;
+/// What is left to the hog still takes its turns: three of them may be before a request.
+const AHEAD_MS: f64 = 3.0 * 2.5;
+
+/// The disk's number; `None` on a host without one.
+pub(crate) fn number() -> Option<Device> {
+    let device = std::fs::metadata(DISK).ok()?.rdev();
+    Some(Device {
+        major: major(device),
+        minor: minor(device),
+    })
+}
+
+fn needed() -> Device {
+    number().unwrap_or_else(|| {
+        panic!(
+            "this test needs {DISK}: modprobe null_blk queue_mode=2 submit_queues=1 hw_queue_depth=1 \
+             irqmode=2 completion_nsec=2500000"
+        )
+    })
+}
+
+/// When the group's `io.max` is another than it was, or `None` after that long.
+fn moved(group: &Group, original: &str, patience: Duration) -> Option<u64> {
+    let end = now_us() + patience.as_micros() as u64;
+    while group.read("io.max") == original {
+        if now_us() >= end {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Some(now_us())
+}
+
+fn flooded(attack: &str, flood: &str) {
+    needed();
+    let rig = Rig::new("flood");
+    let victim = rig.group("victim");
+    let hog = rig.group("hog");
+    let originals = (victim.knobs(), hog.knobs());
+    table::head(&[
+        "attack",
+        "arm",
+        "alone p50 / p99 ms",
+        "attacked p50 / p99 ms",
+        "answered",
+        "first write",
+        "hog's operations",
+    ]);
+    let ungoverned = arm(&victim, &hog, flood);
+    ungoverned.print(attack, "no control");
+    let governor = rig.governor("");
+    let governed = arm(&victim, &hog, flood);
+    governed.print(attack, "governed");
+    hog.must_be_given_back(&originals.1, GIVEN_BACK);
+    victim.must_be_given_back(&originals.0, Duration::ZERO);
+    let log = governor.log();
+    let p99 = |window: &crate::load::Window| window.percentile(0.99).ms();
+    assert!(
+        p99(&ungoverned.attacked) > 4.0 * p99(&ungoverned.alone),
+        "without control there is no harm"
+    );
+    assert!(governed.first.is_some(), "never throttled; it said:\n{log}");
+    assert!(
+        p99(&governed.settled) <= p99(&governed.alone) + AHEAD_MS,
+        "p99 is {} ms, {} alone; it said:\n{log}",
+        p99(&governed.settled),
+        p99(&governed.alone)
+    );
+    assert!(governed.settled.answered() > 0.99, "{log}");
+}
+
+struct Arm {
+    alone: crate::load::Window,
+    /// The whole attack.
+    attacked: crate::load::Window,
+    /// From its third second to the ninth: before the limit is tried back.
+    settled: crate::load::Window,
+    first: Option<u64>,
+    operations: u64,
+}
+
+fn arm(victim: &Group, hog: &Group, flood: &str) -> Arm {
+    let original = hog.read("io.max");
+    let first_due = now_us() + 200_000;
+    let work = Load::start(
+        victim,
+        &format!("disk read --path {DISK} --every 25ms --for 20s --start-at {first_due}"),
+    );
+    let start = first_due + 8 * SECOND_US;
+    sleep_until(start);
+    let before = operations(hog);
+    let load = Load::start(hog, &format!("{flood} --for 11s"));
+    let first = moved(hog, &original, Duration::from_secs(9));
+    load.finish();
+    let record = work.record();
+    Arm {
+        alone: record.window(first_due + SECOND_US, start),
+        attacked: record.window(start, start + 11 * SECOND_US),
+        settled: record.window(start + 3 * SECOND_US, start + 9 * SECOND_US),
+        first: first.map(|at| at - start),
+        operations: operations(hog) - before,
+    }
+}
+
+fn operations(group: &Group) -> u64 {
+    let stat = std::fs::read(group.dir().join("io.stat")).unwrap();
+    let mut all = 0;
+    for line in governor::kernel::nested::io_stat(&stat).unwrap() {
+        let (_, stat) = line.unwrap();
+        all += stat.rios + stat.wios;
+    }
+    all
+}
+
+impl Arm {
+    fn print(&self, attack: &str, name: &str) {
+        let first = self.first.map(|us| format!("{} ms", us / 1_000));
+        let window = if self.first.is_some() {
+            &self.settled
+        } else {
+            &self.attacked
+        };
+        table::row(&[
+            attack.to_owned(),
+            name.to_owned(),
+            table::latencies(&self.alone),
+            table::latencies(window),
+            table::answered(window),
+            first.unwrap_or_else(|| "–".to_owned()),
+            self.operations.to_string(),
+        ]);
+    }
+}
+
+fn alone() {
+    needed();
+    let rig = Rig::new("disk-alone");
+    let neighbour = rig.group("neighbour");
+    let reader = rig.group("reader");
+    let originals = reader.knobs();
+    let governor = rig.governor("");
+    // A neighbour that does not use the disk.
+    let _work = Load::start(
+        &neighbour,
+        "victim timer --work 2ms --every 100ms --for 20s",
+    );
+    std::thread::sleep(Duration::from_secs(5));
+    let load = Load::start(
+        &reader,
+        &format!("disk flood --path {DISK} --threads 32 --for 10s"),
+    );
+    let touched = moved(&reader, "", Duration::from_secs(10));
+    load.finish();
+    assert_eq!(touched, None, "it said:\n{}", governor.log());
+    reader.must_be_given_back(&originals, Duration::ZERO);
+}
+
+/// A hog with a limit of its own that is no protection: ours stands below it, and then the same line is there
+/// again. So after a SIGKILL in the middle of it.
+fn own_limit() {
+    let device = needed();
+    let rig = Rig::new("disk-own");
+    let victim = rig.group("victim");
+    let hog = rig.group("hog");
+    hog.write("io.max", &format!("{device} rbps=104857600 wiops=77777"));
+    let originals = hog.knobs();
+    let original = hog.read("io.max");
+    assert_eq!(
+        original,
+        format!("{device} rbps=104857600 wbps=max riops=max wiops=77777\n")
+    );
+    let governor = rig.governor("");
+    let start = now_us() + 200_000;
+    let _work = Load::start(
+        &victim,
+        &format!("disk read --path {DISK} --every 25ms --for 30s --start-at {start}"),
+    );
+    std::thread::sleep(Duration::from_secs(6));
+    let load = Load::start(
+        &hog,
+        &format!("disk flood --path {DISK} --threads 32 --for 8s"),
+    );
+    let moved = moved(&hog, &original, Duration::from_secs(6));
+    assert!(
+        moved.is_some(),
+        "never throttled; it said:\n{}",
+        governor.log()
+    );
+    governor.kill();
+    assert_ne!(
+        hog.read("io.max"),
+        original,
+        "a killed daemon gives nothing back"
+    );
+    let restored = crate::daemon::governor(rig.work(), &["restore"]);
+    assert!(restored.status.success(), "{restored:?}");
+    hog.must_be_given_back(&originals, Duration::ZERO);
+    drop(load);
+}
