@@ -16,7 +16,8 @@ use super::learn::Demand;
 use super::track::Track;
 use super::window::{Over, Windows};
 use crate::model::{
-    Device, IoMax, IoUse, KnobValue, Limit, OPERATION, PerDevice, Policy, Resource, Span, Time,
+    DEVICES, Device, IoMax, IoUse, KnobValue, Limit, OPERATION, PerDevice, Policy, Resource, Span,
+    Time,
 };
 
 /// Excess begins clearly above the entitlement.
@@ -117,10 +118,17 @@ impl Track {
     pub(super) fn observe_devices(&mut self, at: Time, read: &PerDevice<IoUse>) {
         self.devices
             .retain(|known| read.get(known.device).is_some());
+        // A device that was not there at the reading before had done nothing for it until then; unless it
+        // had no place among so many.
+        let before = self.io_psi.at().filter(|_| read.iter().count() < DEVICES);
         for (device, used) in read.iter() {
             let known = self.devices.iter().position(|known| known.device == device);
             let place = known.unwrap_or_else(|| {
-                self.devices.push(OnDevice::new(device));
+                let mut new = OnDevice::new(device);
+                if let Some(before) = before {
+                    new.used.push(before, IoUse::default());
+                }
+                self.devices.push(new);
                 self.devices.len() - 1
             });
             if let Some(known) = self.devices.get_mut(place) {
@@ -215,8 +223,12 @@ impl Track {
         let Some(psi) = self.io_psi.whole(Over::Two) else {
             return;
         };
-        let rate: f64 = self.devices.iter().map(|on| on.rate_over(Over::Two)).sum();
-        let work = rate * psi.over.as_secs_f64();
+        // What was done, not how fast: a device may be known for less than that.
+        let done = self.devices.iter().filter_map(|on| {
+            let change = on.used.change(Over::Two)?;
+            Some(change.to.cost().saturating_sub(change.from.cost()))
+        });
+        let work = done.sum::<u64>() as f64;
         self.io_quiet.learn(psi.to.advance(psi.from), work);
     }
 
@@ -267,11 +279,12 @@ impl OnDevice {
 }
 
 impl Place {
-    /// Whether one takes on its device what this place leaves it.
-    pub(super) fn is_reached_by(self, track: &Track, bounds: &Bounds, policy: &Policy) -> bool {
+    /// Whether one wants more of its device than this place leaves it: it takes all of that, or waits.
+    pub(super) fn is_outgrown_by(self, track: &Track, bounds: &Bounds, policy: &Policy) -> bool {
         match self.value(bounds, policy) {
             (_, KnobValue::IoMax(device, max)) => {
-                track.on(device).is_some_and(|on| on.is_at(Some(max)))
+                let is_at = |on: &OnDevice| on.is_at(Some(max));
+                track.io_psi.rate(Over::Two) > 0.1 || track.on(device).is_some_and(is_at)
             }
             _ => false,
         }

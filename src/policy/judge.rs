@@ -77,7 +77,7 @@ impl Brain {
                 self.has_no_tasks_for(held, next)
             }
             (Resource::Io, place) => aggressor
-                .is_some_and(|track| place.is_reached_by(track, &held.bounds, &self.policy)),
+                .is_some_and(|track| place.is_outgrown_by(track, &held.bounds, &self.policy)),
         };
         let rests = |over: Over| {
             aggressor.is_some_and(|track| match resource {
