@@ -168,7 +168,12 @@ fn psi(survey: &Survey) -> Check {
 
 fn controllers(survey: &Survey) -> Check {
     const NAME: &str = "controllers";
-    const WANTED: [Controller; 3] = [Controller::Cpu, Controller::Memory, Controller::Pids];
+    const WANTED: [Controller; 4] = [
+        Controller::Cpu,
+        Controller::Io,
+        Controller::Memory,
+        Controller::Pids,
+    ];
     let given = match survey.controllers {
         Ok(given) => given,
         Err(why) => {
@@ -194,7 +199,7 @@ fn controllers(survey: &Survey) -> Check {
             format!("on: {on}; off: {off}"),
             format!(
                 "no limits of {off}: enable them in the root's cgroup.subtree_control \
-                 (with systemd: CPUAccounting=yes, MemoryAccounting=yes)"
+                 (with systemd: CPUAccounting=yes, IOAccounting=yes, MemoryAccounting=yes)"
             ),
         )
     }

@@ -8,6 +8,7 @@
 
 use super::KnobHandle;
 use super::files::{Changes, HostFile, Listing, Opened, TreeFiles};
+use crate::kernel::knob;
 use crate::model::{Absent, GroupId, Reading};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -330,7 +331,7 @@ impl KnobHandle for FakeHandle {
         let mut state = self.tree.state();
         let group = state.begin(self.group, Some(&self.file), Operation::Read)?;
         let found = group.files.get(&self.file).ok_or(Absent::Gone)?;
-        if found.strip_suffix(b"\n").unwrap_or(found) != standing {
+        if !knob::stands(found, standing) {
             return Err(Absent::Refused);
         }
         state.write(self.group, &self.file, text)

@@ -8,7 +8,8 @@ use super::KnobHandle;
 use super::errno::absent;
 use super::files::{Changes, HostFile, Listing, Opened, TreeFiles, is_component};
 use super::watch::TreeWatch;
-use crate::model::{Absent, GroupId, ORIGINAL_MAX, Reading};
+use crate::kernel::knob;
+use crate::model::{Absent, GroupId, Reading};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, fstat, fstatfs, openat,
@@ -27,8 +28,8 @@ const LIST_BUFFER: usize = 16 * 1024;
 /// The kernel gives a file's text in pieces of a page, on every machine at least this long.
 const ONE_PIECE: usize = 4096;
 
-/// Room for the longest knob, its newline, and a byte to tell that there is more.
-const KNOB_ROOM: usize = ORIGINAL_MAX + 2;
+/// Room for `io.max` with some tens of devices; all other knobs are one short line.
+const KNOB_ROOM: usize = 4096;
 
 /// A file that every cgroup has as long as it is there.
 const ALWAYS_THERE: &str = "cgroup.controllers";
@@ -265,8 +266,7 @@ impl KnobHandle for LinuxHandle {
     fn replace(&mut self, standing: &[u8], text: &[u8]) -> Reading<()> {
         let mut room = [0; KNOB_ROOM];
         let length = retry_on_intr(|| pread(&self.0, &mut room, 0)).map_err(absent)?;
-        let found = room.get(..length).unwrap_or_default();
-        if found.strip_suffix(b"\n").unwrap_or(found) != standing {
+        if !knob::stands(room.get(..length).unwrap_or_default(), standing) {
             return Err(Absent::Refused);
         }
         write_whole(&self.0, text)

@@ -88,8 +88,8 @@ pub trait KnobFiles {
 
 /// One knob of one group, opened for a thread of its own.
 pub trait KnobHandle: Send + 'static {
-    /// Writes `text` with one `write()` call where `standing` still stands there, byte for byte but
-    /// for the newline: it may have waited long for its turn, and somebody else may have written
+    /// Writes `text` with one `write()` call where `standing` still [stands](crate::kernel::knob::stands) there,
+    /// byte for byte but for the newline: it may have waited long for its turn, and somebody else may have written
     /// since. May take seconds.
     ///
     /// # Errors

@@ -36,6 +36,8 @@ pub struct Sampler<T: TreeFiles> {
     loadavg: Reading<T::File>,
     /// `kernel.threads-max` and `kernel.pid_max`.
     tasks_limits: [Reading<T::File>; 2],
+    /// `io.stat` of the cgroup root.
+    io_stat: Reading<T::File>,
     psi_interval: Span,
     room: Box<[u8]>,
     rounds: u64,
@@ -64,7 +66,10 @@ impl<T: TreeFiles> Sampler<T> {
     /// Holds no container yet. `psi_interval` is the least time between two reads of one PSI file:
     /// five jiffies ([`psi_interval`](super::psi_interval)).
     pub fn new(files: &mut T, psi_interval: Span) -> Sampler<T> {
+        let root = files.root();
+        let io_stat = root.and_then(|root| files.hold(&root.dir, "io.stat"));
         Sampler {
+            io_stat,
             held: HashMap::new(),
             stat: files.hold_host(HostFile::Stat),
             meminfo: files.hold_host(HostFile::Meminfo),
@@ -168,6 +173,7 @@ impl<T: TreeFiles> Sampler<T> {
             swap_free: memory.and_then(|memory| memory.swap_free),
             tasks: text(files, &self.loadavg, room).and_then(loadavg::tasks),
             tasks_max: tasks_max(files, &self.tasks_limits, room),
+            io: text(files, &self.io_stat, room).and_then(devices),
         }
     }
 }
@@ -286,8 +292,8 @@ fn tasks_max<T: TreeFiles>(
 /// The devices on which most was done; those on which nothing was are left out.
 fn devices(text: &[u8]) -> Reading<PerDevice<IoUse>> {
     let mut all = PerDevice::NONE;
-    for line in nested::io_stat(text)? {
-        let (device, stat) = line?;
+    // A line that is not understood hides no other device.
+    for (device, stat) in nested::io_stat(text)?.flatten() {
         let used = stat.used();
         if used != IoUse::default() {
             all.put(device, used, IoUse::cost);

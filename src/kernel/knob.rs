@@ -99,6 +99,16 @@ pub fn same(knob: Knob, a: &[u8], b: &[u8]) -> bool {
     }
 }
 
+/// Whether the text of a knob is what stands in the whole of its file: in `io.max` that is the line of one device,
+/// and none where nothing is limited.
+#[must_use]
+pub fn stands(file: &[u8], text: &[u8]) -> bool {
+    let is_all = file.strip_suffix(b"\n").unwrap_or(file) == text;
+    is_all
+        || nested::io_max_line(text)
+            .is_ok_and(|(device, max)| nested::io_max_of(file, device) == Ok(max))
+}
+
 /// Whether `value` leaves more than what stands in `text`. What cannot be compared does not: `cpu.idle`,
 /// bursts, and texts that mean nothing.
 #[must_use]
@@ -213,6 +223,18 @@ mod tests {
     #[test]
     fn every_knob_text_can_be_kept_as_an_original() {
         const { assert!(KNOB_TEXT <= ORIGINAL_MAX) };
+    }
+
+    #[test]
+    fn the_line_of_one_device_stands_in_a_file_of_several() {
+        let file =
+            b"8:0 rbps=5 wbps=max riops=max wiops=max\n8:16 rbps=max wbps=max riops=9 wiops=max\n";
+        assert!(stands(file, b"8:16 rbps=max wbps=max riops=9 wiops=max"));
+        assert!(!stands(file, b"8:16 rbps=max wbps=max riops=8 wiops=max"));
+        assert!(stands(file, b"8:32 rbps=max wbps=max riops=max wiops=max"));
+        assert!(!stands(file, b"8:0 rbps=max wbps=max riops=max wiops=max"));
+        assert!(stands(b"max 100000\n", b"max 100000"));
+        assert!(!stands(b"max 100000\n", b"max 10000"));
     }
 
     #[test]

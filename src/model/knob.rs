@@ -156,10 +156,11 @@ impl Knob {
         }
     }
 
-    /// Whether a write may make the writer reclaim memory inside `write()`, possibly for seconds.
+    /// Whether `write()` may wait, possibly for seconds: the writer of `memory.high` reclaims, and since 6.10 the first
+    /// limit of a device waits until all that is under way there is done (`blk_throtl_init`).
     #[must_use]
-    pub const fn may_reclaim(self) -> bool {
-        matches!(self, Knob::MemoryHigh)
+    pub const fn may_wait(self) -> bool {
+        matches!(self, Knob::MemoryHigh | Knob::IoMax(_))
     }
 }
 

@@ -37,6 +37,9 @@ pub struct HostSample {
     /// How many can exist: the lesser of `kernel.threads-max` and `kernel.pid_max`.
     #[serde(default = "super::unread")]
     pub tasks_max: Reading<u64>,
+    /// What all do on devices: `io.stat` of the cgroup root, those on which most was done.
+    #[serde(default = "super::unread")]
+    pub io: Reading<PerDevice<IoUse>>,
 }
 
 /// One container's counters and levels.
@@ -102,6 +105,7 @@ impl Default for HostSample {
             swap_free: Err(super::Absent::NotRead),
             tasks: Err(super::Absent::NotRead),
             tasks_max: Err(super::Absent::NotRead),
+            io: Err(super::Absent::NotRead),
         }
     }
 }

@@ -106,11 +106,12 @@ fn knobs_are_known_by_file_and_by_number_and_are_restored_in_order() {
         Knob::CpuMax < Knob::CpuMaxBurst,
         "no quota can be under the burst"
     );
-    let reclaim: Vec<Knob> = Knob::FILES
+    let slow: Vec<Knob> = Knob::FILES
         .into_iter()
-        .filter(|knob| knob.may_reclaim())
+        .filter(|knob| knob.may_wait())
         .collect();
-    assert_eq!(reclaim, [Knob::MemoryHigh]);
+    assert_eq!(slow, [Knob::MemoryHigh]);
+    assert!(Knob::IoMax(device).may_wait());
 }
 
 #[test]

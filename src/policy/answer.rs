@@ -7,7 +7,7 @@ use super::ladder::{self, Bounds, FirstCpu, Place, Throttle};
 use super::lever::{self, Lever};
 use super::lift::Lifting;
 use crate::model::{
-    Absent, Bytes, End, Event, EventKind, GroupId, Knobs, Resource, Span, WhyNobody,
+    Absent, Bytes, DEVICES, End, Event, EventKind, GroupId, Knobs, Resource, Span, WhyNobody,
 };
 
 /// The same alarm's reasons are told no closer than this.
@@ -90,8 +90,12 @@ impl Brain {
         let track = self.track(victim).ok_or(WhyNobody::NoExcess)?;
         let ledger = &track.strain(resource).ledger;
         let margin = self.policy.detect.margin;
+        let is_held = |id: GroupId| match resource {
+            Resource::Io => self.is_throttled_before(id, track),
+            _ => self.holds(id, resource),
+        };
         let free = |id: GroupId| {
-            !self.holds(id, resource)
+            !is_held(id)
                 && self.track(id).is_some_and(|t| {
                     let cleared = t.exonerated(resource);
                     !t.protected && cleared.is_none_or(|one| one.until <= self.now)
@@ -106,7 +110,7 @@ impl Brain {
         }
         // Exoneration gives no immunity from the first rung: when nobody else is left.
         let late = |id: GroupId| {
-            !self.holds(id, resource)
+            !is_held(id)
                 && self
                     .track(id)
                     .filter(|t| !t.protected)
@@ -150,7 +154,9 @@ impl Brain {
         // One knob has one hand: who is moved by what is held already needs no second hold.
         let is_moved = |group: GroupId| {
             let mut held = self.held.iter().filter(|held| held.resource == resource);
-            held.any(|held| held.lever == group || held.moved() == group)
+            held.any(|held| {
+                (held.lever == group || held.moved() == group) && held.place.is_beside(place)
+            })
         };
         if is_moved(lever) || inside.is_some_and(is_moved) {
             return true;
@@ -328,15 +334,16 @@ impl Brain {
                 if bounds.original.io_max.is_err() || self.now.since(suspect.met) < KNOWN {
                     return None;
                 }
-                let on = suspect.worst_before(harmed)?;
+                let on = suspect.worst_before(harmed, self.now)?;
+                // With so many limits of its own that not all are known this one may be under one of them.
+                let own = bounds.original.io_max.unwrap_or_default();
+                if own.get(on.device).is_none() && own.iter().count() >= DEVICES {
+                    return None;
+                }
                 let took = on.pace();
-                let keeps = guarantee * on.entitled / on.part.max(on.entitled);
+                let keeps = guarantee * (on.entitled / on.part.max(f64::EPSILON)).min(1.0);
                 let place = ladder::first_throttle(on.device, took, keeps, harm, &self.policy)?;
-                bounds.took = Some(Throttle {
-                    device: on.device,
-                    bytes: took.bytes as u64,
-                    operations: took.operations as u64,
-                });
+                bounds.took = Some(Throttle::of(on.device, took));
                 (suspect.group, place, None)
             }
         };

@@ -10,8 +10,8 @@ use super::ladder::Place;
 use super::track::Track;
 use super::window::{Over, Windows};
 use crate::model::{
-    Bytes, End, Event, EventKind, Evidence, GroupId, HostSample, Pace, Policy, Resource, Role,
-    Sample, Span, Step, Time, Topology, WhyNobody,
+    Bytes, Device, End, Event, EventKind, Evidence, GroupId, HostSample, Pace, Policy, Resource,
+    Role, Sample, Span, Step, Time, Topology, WhyNobody,
 };
 
 /// The decisions of one governor. Pure: equal samples give equal steps.
@@ -35,8 +35,10 @@ pub struct Brain {
     pub(super) told: [Option<(GroupId, WhyNobody, Time)>; RESOURCES.len()],
     /// Whether the host is about to run out of tasks.
     pub(super) tasks_run_out: bool,
-    /// What all do on each device; here for its room only.
+    /// What all do on each device; made anew by each step.
     pub(super) devices: Vec<Shared>,
+    /// What the whole host does on each device: cost.
+    pub(super) disks: Vec<(Device, Windows<u64>)>,
     /// The alarms of one resource, the worst first; here for its room only.
     pub(super) alarms: Vec<(Span, GroupId)>,
     /// What was done before; nothing is decided by it.
@@ -75,6 +77,7 @@ impl Brain {
             told: [None; RESOURCES.len()],
             tasks_run_out: false,
             devices: Vec::new(),
+            disks: Vec::new(),
             alarms: Vec::new(),
             chronicle: Chronicle::default(),
             now: Time(0),
@@ -181,6 +184,9 @@ impl Brain {
         }
         if let Ok(available) = sample.host.memory_available {
             self.available.push(sample.at, available);
+        }
+        if let Ok(disks) = sample.host.io {
+            self.observe_disks(sample.at, &disks);
         }
     }
 
@@ -348,7 +354,7 @@ impl Brain {
                     Self::may_have_tasks(suspect, self.fair_tasks()),
                 ),
                 Resource::Io => suspect
-                    .worst_before(track)
+                    .worst_before(track, self.now)
                     .map_or((0.0, 0.0), |on| (on.part, on.entitled)),
             })
         };

@@ -14,7 +14,7 @@ use super::intervention::Intervention;
 use super::track::Track;
 use super::window::Windows;
 use crate::model::{
-    Bytes, GroupId, HostSample, Pace, Policy, Span, Step, Time, Topology, WhyNobody,
+    Bytes, Device, GroupId, HostSample, Pace, Policy, Span, Step, Time, Topology, WhyNobody,
 };
 
 /// What a brain remembers from one step to the next.
@@ -25,6 +25,7 @@ struct Kept<'b> {
     host: HostSample,
     idle: &'b Windows<Span>,
     available: &'b Windows<Bytes>,
+    disks: &'b [(Device, Windows<u64>)],
     calm_since: [Option<Time>; RESOURCES.len()],
     told: [Option<(GroupId, WhyNobody, Time)>; RESOURCES.len()],
     chronicle: &'b Chronicle,
@@ -41,6 +42,7 @@ struct Found {
     host: HostSample,
     idle: Windows<Span>,
     available: Windows<Bytes>,
+    disks: Vec<(Device, Windows<u64>)>,
     calm_since: [Option<Time>; RESOURCES.len()],
     told: [Option<(GroupId, WhyNobody, Time)>; RESOURCES.len()],
     chronicle: Chronicle,
@@ -82,6 +84,7 @@ impl Brain {
             told,
             tasks_run_out: _,
             devices: _,
+            disks,
             alarms: _,
             chronicle,
             now,
@@ -93,6 +96,7 @@ impl Brain {
             host: *host,
             idle,
             available,
+            disks,
             calm_since: *calm_since,
             told: *told,
             chronicle,
@@ -136,6 +140,7 @@ impl Brain {
             told: found.told,
             tasks_run_out: false,
             devices: Vec::new(),
+            disks: found.disks,
             alarms: Vec::new(),
             chronicle: found.chronicle,
             now: found.now,

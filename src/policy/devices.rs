@@ -2,22 +2,24 @@
 //!
 //! A disk is no CPU: nobody knows what it can give, and one that waits for it may do so by its own doing,
 //! always. So harm is what one waits beyond what it would for the same work in calm: its own quiet wait
-//! for each unit of work, half as much again, times the work that it does now. One that reads all the time
-//! waits all the time, and is harmed only when it gets less for that.
+//! for each unit of work, half as much again, times the work that it does now.
 //!
-//! Usage is a part of what all take of a device together, in bytes and operations
+//! Usage is a part of what is done on a device, by containers and by the host, in bytes and operations
 //! ([`IoUse::cost`](crate::model::IoUse::cost)). The entitlement is an equal share: what one does not want is
-//! shared by the others, and who waits wants all of it. It is raised to what one took while it hardly had to wait.
+//! shared by the others, and who waits wants all of it. What the host does is nobody's, and cannot be held.
+//!
+//! There is no established demand: one that takes a whole disk, and hides how long it waits, would earn it.
 
 use super::brain::Brain;
 use super::harm::Harm;
+use super::intervention::Intervention;
 use super::ladder::{Bounds, Place};
-use super::learn::Demand;
+use super::on_device::OnDevice;
 use super::track::Track;
 use super::window::{Over, Windows};
 use crate::model::{
-    DEVICES, Device, IoMax, IoUse, KnobValue, Limit, OPERATION, PerDevice, Policy, Resource, Span,
-    Time,
+    DEVICES, Device, GroupId, IoMax, IoUse, KnobValue, OPERATION, PerDevice, Policy, Resource,
+    Span, Time,
 };
 
 /// Excess begins clearly above the entitlement.
@@ -25,92 +27,28 @@ const NOISE: f64 = 1.1;
 /// A part of a device that nobody is blamed for.
 const LITTLE: f64 = 0.05;
 /// So many operations in a second, or the bytes that cost as much, harm nobody.
-const FEW: f64 = 16.0;
+const FEW: f64 = 16.0 * OPERATION as f64;
 /// One that waits this part of the time wants as much as it can get.
 const WAITS: f64 = 0.01;
 /// Up to so many times the quiet wait is no harm: what a device takes for one operation varies by itself.
 const SLOWER: f64 = 1.5;
-/// One stands at a limit when it takes this part of it.
-const AT_LIMIT: f64 = 0.8;
 /// Devices that are looked at on one host.
 const DEVICES_MOST: usize = 64;
-/// A level is found in so many steps, or nearly: a crowd must not cost the loop its time.
-const LEVELS: usize = 16;
-
-/// What one container does on one device.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct OnDevice {
-    pub device: Device,
-    pub used: Windows<IoUse>,
-    /// Over half a second: cost in a second.
-    rate: f64,
-    /// What it took while it hardly had to wait: cost in a second.
-    pub demand: Demand,
-    /// Its part of what all take together.
-    pub part: f64,
-    /// The part that it may take while others want more.
-    pub entitled: f64,
-    /// What it takes over that.
-    pub excess: f64,
-}
-
-/// How fast something is used.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Pace {
-    pub bytes: f64,
-    pub operations: f64,
-}
 
 /// What all do on one device.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shared {
     device: Device,
-    /// Cost in a second.
-    total: f64,
+    /// Cost in a second of all whose use is known, over half a second and over about 100 ms.
+    known: [f64; 2],
+    /// The same with what the host does besides.
+    total: [f64; 2],
     /// The share of one that wants all that it can get.
     level: f64,
-}
-
-impl OnDevice {
-    fn new(device: Device) -> OnDevice {
-        OnDevice {
-            device,
-            used: Windows::new(),
-            rate: 0.0,
-            demand: Demand::default(),
-            part: 0.0,
-            entitled: 0.0,
-            excess: 0.0,
-        }
-    }
-
-    /// Cost in a second.
-    fn rate_over(&self, over: Over) -> f64 {
-        self.gained(over, IoUse::cost)
-    }
-
-    /// Bytes and operations in a second.
-    ///
-    /// Over about 100 ms or half a second, whichever was faster: half a second may have begun before it did.
-    pub(super) fn pace(&self) -> Pace {
-        let fastest = |of: fn(&IoUse) -> u64| {
-            let spans = [Over::Moment, Over::Half].into_iter();
-            let paces = spans.map(|over| self.gained(over, of));
-            paces.fold(0.0, f64::max)
-        };
-        Pace {
-            bytes: fastest(|used| used.rbytes.0.saturating_add(used.wbytes.0)),
-            operations: fastest(|used| used.rios.saturating_add(used.wios)),
-        }
-    }
-
-    /// How fast one of its counters moved, in a second.
-    fn gained(&self, over: Over, of: fn(&IoUse) -> u64) -> f64 {
-        self.used.change(over).map_or(0.0, |change| {
-            of(&change.to).saturating_sub(of(&change.from)) as f64 / change.over.as_secs_f64()
-        })
-    }
+    /// Whether somebody takes more than it may.
+    is_taken: bool,
+    /// The part that each wants: infinite where it waits. Here for its room only.
+    claims: Vec<f64>,
 }
 
 impl Track {
@@ -126,14 +64,13 @@ impl Track {
             let place = known.unwrap_or_else(|| {
                 let mut new = OnDevice::new(device);
                 if let Some(before) = before {
-                    new.used.push(before, IoUse::default());
+                    new.observe(before, IoUse::default());
                 }
                 self.devices.push(new);
                 self.devices.len() - 1
             });
             if let Some(known) = self.devices.get_mut(place) {
-                known.used.push(at, used);
-                known.rate = known.rate_over(Over::Half);
+                known.observe(at, used);
             }
         }
     }
@@ -143,62 +80,47 @@ impl Track {
         self.devices.iter().find(|known| known.device == device)
     }
 
-    /// Whether it may wait for this device. One whose work others do for it (the journal of a file system) has
-    /// no devices of its own, and may wait for any.
-    fn may_wait_for(&self, device: Device) -> bool {
-        self.devices.is_empty() || self.on(device).is_some()
-    }
-
-    /// Whether it wants all of its devices that it can get.
-    fn waits_for_devices(&self) -> bool {
-        self.io_psi.rate(Over::Half) > WAITS
+    /// Whether what it waits for now may be this device: one on which it worked a short while ago, or the last
+    /// one on which it did. One whose work others do for it (the journal of a file system) may wait for any.
+    fn may_wait_for(&self, device: Device, now: Time) -> bool {
+        let last = self.devices.iter().max_by_key(|on| on.moved);
+        last.is_none_or(|last| last.device == device)
+            || self.on(device).is_some_and(|on| on.is_recent(now))
     }
 
     /// What it takes over its entitlement of a device that this one may wait for: the most of it.
-    pub(super) fn excess_before(&self, victim: &Track) -> f64 {
-        let shared = self
-            .devices
-            .iter()
-            .filter(|on| victim.may_wait_for(on.device));
-        shared.map(|on| on.excess).fold(0.0, f64::max)
+    pub(super) fn excess_before(&self, victim: &Track, now: Time) -> f64 {
+        self.worst_before(victim, now).map_or(0.0, |on| on.excess)
     }
 
-    /// What it does on the device on which it keeps this one waiting the most.
-    pub(super) fn worst_before(&self, victim: &Track) -> Option<&OnDevice> {
-        let shared = self
-            .devices
-            .iter()
-            .filter(|on| victim.may_wait_for(on.device));
-        // Of one disk that is seen as two the whole of it comes last.
-        shared.max_by(|a, b| a.excess.total_cmp(&b.excess).then(b.device.cmp(&a.device)))
+    /// What it does on the device on which it keeps this one waiting the most; `None` where on none.
+    pub(super) fn worst_before(&self, victim: &Track, now: Time) -> Option<&OnDevice> {
+        let takes = |on: &&OnDevice| on.excess > 0.0 && victim.may_wait_for(on.device, now);
+        let worst = self.devices.iter().filter(takes);
+        // Of one disk that is seen as two, the same of both is taken.
+        worst.max_by(|a, b| a.excess.total_cmp(&b.excess).then(b.device.cmp(&a.device)))
     }
 
-    /// The device of which it takes most over its entitlement.
-    pub(super) fn worst_device(&self) -> Option<&OnDevice> {
-        self.devices
-            .iter()
-            .max_by(|a, b| a.excess.total_cmp(&b.excess))
+    /// The device of which it takes the greatest part.
+    pub(super) fn main_device(&self) -> Option<&OnDevice> {
+        let used = self.devices.iter().filter(|on| on.part > 0.0);
+        used.max_by(|a, b| a.part.total_cmp(&b.part))
+    }
+
+    /// Whether it takes more than it may of every device on which it works: then it waits for itself.
+    fn takes_too_much(&self, now: Time) -> bool {
+        let mut recent = self.devices.iter().filter(|on| on.is_recent(now));
+        let mut any = false;
+        recent.all(|on| {
+            any = true;
+            on.excess > 0.0
+        }) && any
     }
 
     /// This tick's harm by devices, and the time it is about.
-    pub(super) fn io_harm(
-        &self,
-        short: bool,
-        own: &PerDevice<IoMax>,
-    ) -> Option<(Time, Span, Harm)> {
+    pub(super) fn io_harm(&self, short: bool) -> Option<(Time, Span, Harm)> {
         let psi = self.io_psi.change(Over::Tick)?;
         let stalled = Span(psi.to.advance(psi.from).0.min(psi.over.0));
-        let at = self.io_psi.at()?;
-        // Its own limit holds it, or memory does: pages that were taken are read again, and that is
-        // answered where memory is.
-        if short || self.devices.iter().any(|on| on.is_at(own.get(on.device))) {
-            let harm = Harm {
-                amount: Span::ZERO,
-                own_least: Span::ZERO,
-                own_most: stalled,
-            };
-            return Some((at, psi.over, harm));
-        }
         // Its work over half a second, too: an operation is counted when it begins, and waited for later.
         let rate = |over| {
             self.devices
@@ -208,73 +130,32 @@ impl Track {
         };
         let work = rate(Over::Tick).max(rate(Over::Half)) * psi.over.as_secs_f64();
         let quiet = self.io_quiet.get().scaled(work);
+        // While memory is short, pages that were taken are read again: that stands in both pressures, and is
+        // answered where memory is.
+        let memory = match self.memory_psi.change(Over::Tick) {
+            Some(memory) if short => memory.to.advance(memory.from),
+            _ => Span::ZERO,
+        };
         let own_least = quiet.min(stalled);
-        let own_most = quiet.scaled(SLOWER).min(stalled);
+        let own_most = quiet.scaled(SLOWER).max(memory).min(stalled);
         let harm = Harm {
             amount: stalled.advance(own_most),
             own_least,
             own_most,
         };
-        Some((at, psi.over, harm))
+        Some((self.io_psi.at()?, psi.over, harm))
     }
 
-    /// Learns in calm what it waits for each unit of its work.
+    /// Learns in calm what it waits for each unit of its work; more than it knows only where nobody takes its
+    /// devices from it.
     pub(super) fn learn_io_quiet(&mut self) {
         let Some(psi) = self.io_psi.whole(Over::Two) else {
             return;
         };
         // What was done, not how fast: a device may be known for less than that.
-        let done = self.devices.iter().filter_map(|on| {
-            let change = on.used.change(Over::Two)?;
-            Some(change.to.cost().saturating_sub(change.from.cost()))
-        });
-        let work = done.sum::<u64>() as f64;
-        self.io_quiet.learn(psi.to.advance(psi.from), work);
-    }
-
-    /// Learns what it takes where it hardly has to wait.
-    pub(super) fn learn_io_demand(&mut self, passed: Span) {
-        const HARDLY: f64 = 0.1;
-        if self.io_psi.whole(Over::Two).is_none() || self.io_psi.rate(Over::Two) >= HARDLY {
-            return;
-        }
-        for on in &mut self.devices {
-            let rate = on.rate_over(Over::Two);
-            on.demand.learn(rate, passed, f64::MAX);
-        }
-    }
-}
-
-impl OnDevice {
-    /// Whether it takes what a limit lets it.
-    pub(super) fn is_at(&self, limit: Option<IoMax>) -> bool {
-        let Some(IoMax {
-            rbps,
-            wbps,
-            riops,
-            wiops,
-        }) = limit
-        else {
-            return false;
-        };
-        // Who has just come to its limit waits from then on.
-        let reaches = |most: Option<u64>, of: fn(&IoUse) -> u64| {
-            let spans = [Over::Tick, Over::Moment, Over::Half].into_iter();
-            let mut paces = spans.map(|over| self.gained(over, of));
-            most.is_some_and(|most| paces.any(|pace| pace >= AT_LIMIT * most as f64))
-        };
-        let bytes = |limit| match limit {
-            Limit::Max => None,
-            Limit::At(crate::model::Bytes(most)) => Some(most),
-        };
-        let count = |limit| match limit {
-            Limit::Max => None,
-            Limit::At(most) => Some(most),
-        };
-        reaches(bytes(rbps), |used| used.rbytes.0)
-            || reaches(bytes(wbps), |used| used.wbytes.0)
-            || reaches(count(riops), |used| used.rios)
-            || reaches(count(wiops), |used| used.wios)
+        let work: u64 = self.devices.iter().map(|on| on.done(Over::Two)).sum();
+        self.io_quiet
+            .learn(psi.to.advance(psi.from), work as f64, self.io_taken);
     }
 }
 
@@ -283,7 +164,7 @@ impl Place {
     pub(super) fn is_outgrown_by(self, track: &Track, bounds: &Bounds, policy: &Policy) -> bool {
         match self.value(bounds, policy) {
             (_, KnobValue::IoMax(device, max)) => {
-                let is_at = |on: &OnDevice| on.is_at(Some(max));
+                let is_at = |on: &OnDevice| on.is_at(max);
                 track.io_psi.rate(Over::Two) > 0.1 || track.on(device).is_some_and(is_at)
             }
             _ => false,
@@ -292,105 +173,171 @@ impl Place {
 }
 
 impl Brain {
-    /// What each may take of its devices, and takes over that.
-    pub(super) fn weigh_devices(&mut self) {
-        if !self
-            .tracks
-            .iter()
-            .any(|track| track.fresh[Resource::Io as usize])
-        {
-            return;
-        }
-        let mut all = std::mem::take(&mut self.devices);
-        all.clear();
-        for track in &self.tracks {
-            for on in &track.devices {
-                if let Some(shared) = all.iter_mut().find(|shared| shared.device == on.device) {
-                    shared.total += on.rate;
-                } else if all.len() < DEVICES_MOST {
-                    all.push(Shared {
-                        device: on.device,
-                        total: on.rate,
-                        level: 1.0,
-                    });
+    /// Takes what the host does on its devices, all of it.
+    pub(super) fn observe_disks(&mut self, at: Time, read: &PerDevice<IoUse>) {
+        self.disks.retain(|(known, _)| read.get(*known).is_some());
+        for (device, used) in read.iter() {
+            match self.disks.iter_mut().find(|(known, _)| *known == device) {
+                Some((_, windows)) => windows.push(at, used.cost()),
+                None => {
+                    let mut windows = Windows::new();
+                    windows.push(at, used.cost());
+                    self.disks.push((device, windows));
                 }
             }
         }
-        for shared in &mut all {
-            shared.level = self.level(*shared);
+    }
+
+    /// What each may take of its devices, and takes over that.
+    pub(super) fn weigh_devices(&mut self) {
+        let mut fresh = self
+            .tracks
+            .iter()
+            .map(|track| track.fresh[Resource::Io as usize]);
+        if !fresh.any(|fresh| fresh) {
+            return;
         }
-        let most = self.policy.cpu.demand_max.get();
+        let mut all = std::mem::take(&mut self.devices);
+        all.retain_mut(|shared: &mut Shared| {
+            let is_used = shared.known[0] > 0.0;
+            (shared.known, shared.is_taken) = ([0.0; 2], false);
+            shared.claims.clear();
+            is_used
+        });
+        for on in self.tracks.iter().flat_map(|track| &track.devices) {
+            if let Some(shared) = all.iter_mut().find(|shared| shared.device == on.device) {
+                shared.known[0] += on.rate;
+                shared.known[1] += on.moment;
+            } else if all.len() < DEVICES_MOST {
+                all.push(Shared {
+                    device: on.device,
+                    known: [on.rate, on.moment],
+                    total: [0.0; 2],
+                    level: 1.0,
+                    is_taken: false,
+                    claims: Vec::new(),
+                });
+            }
+        }
+        for shared in &mut all {
+            self.share(shared);
+        }
         for track in &mut self.tracks {
             for on in &mut track.devices {
-                let shared = all.iter().find(|shared| shared.device == on.device);
-                let rate = on.rate;
-                let Some(shared) = shared.filter(|_| rate >= FEW * OPERATION as f64) else {
-                    (on.part, on.excess) = (0.0, 0.0);
-                    continue;
-                };
-                let needed = (on.demand.get() / shared.total).min(most);
-                on.part = rate / shared.total;
-                on.entitled = shared.level.max(needed).min(1.0);
-                on.excess = on.part - on.entitled * NOISE - LITTLE;
+                let shared = all.iter_mut().find(|shared| shared.device == on.device);
+                (on.part, on.entitled, on.excess) = (0.0, 1.0, 0.0);
+                if let Some(shared) = shared
+                    && on.rate >= FEW
+                {
+                    // Both spans: where somebody else begins, who has just been served looks like a taker.
+                    let moment = on.moment / shared.total[1].max(f64::MIN_POSITIVE);
+                    on.part = (on.rate / shared.total[0]).min(moment);
+                    on.entitled = shared.level;
+                    on.excess = (on.part - on.entitled * NOISE - LITTLE).max(0.0);
+                    shared.is_taken |= on.excess > 0.0;
+                }
             }
-            track.io_excess = track.worst_device().map_or(0.0, |on| on.excess);
+            let excesses = track.devices.iter().map(|on| on.excess);
+            track.io_excess = excesses.fold(0.0, f64::max);
+        }
+        for track in &mut self.tracks {
+            let mut taken = all.iter().filter(|shared| shared.is_taken);
+            track.io_taken = taken.any(|shared| track.on(shared.device).is_some());
         }
         self.devices = all;
     }
 
-    /// The share of one that wants all that it can get, where those who want less are given that.
-    fn level(&self, shared: Shared) -> f64 {
-        // The part that each wants; all of it where it waits.
-        let claims = || {
-            let users = self
-                .tracks
-                .iter()
-                .filter(|track| track.may_wait_for(shared.device));
-            users.filter_map(|track| {
-                let rate = track.on(shared.device).map_or(0.0, |on| on.rate);
-                let part = rate / shared.total.max(f64::MIN_POSITIVE);
-                // One that is held waits for us, and gets no more.
-                if track.waits_for_devices() && !self.holds(track.id, Resource::Io) {
-                    Some(f64::INFINITY)
-                } else {
-                    (part > 0.0).then_some(part)
-                }
-            })
-        };
-        let mut level = 0.0;
-        for _ in 0..LEVELS {
-            let (mut left, mut wanting) = (1.0, 0.0);
-            for claim in claims() {
-                if claim <= level {
-                    left -= claim;
-                } else {
-                    wanting += 1.0;
-                }
-            }
-            if wanting == 0.0 {
-                return 1.0;
-            }
-            let next = left / wanting;
-            // It rises until nobody more is content.
-            if next <= level + 1e-9 {
-                return level;
-            }
-            level = next;
+    /// The share of one device that somebody has who wants all of it: those who want less are given that.
+    fn share(&self, shared: &mut Shared) {
+        let mut disks = self.disks.iter();
+        let disk = disks.find(|(device, _)| *device == shared.device);
+        for (at, over) in [Over::Half, Over::Moment].into_iter().enumerate() {
+            let change = disk.and_then(|(_, windows)| windows.change(over));
+            let host = change.map_or(0.0, |change| {
+                change.to.saturating_sub(change.from) as f64 / change.over.as_secs_f64()
+            });
+            shared.total[at] = shared.known[at].max(host);
         }
-        level
+        let [known, total] = [shared.known[0], shared.total[0]];
+        if total <= 0.0 {
+            shared.level = 1.0;
+            return;
+        }
+        // What is done for nobody whom we know is what it is.
+        shared.claims.push(1.0 - known / total);
+        for track in &self.tracks {
+            let part = track.on(shared.device).map_or(0.0, |on| on.rate) / total;
+            let waits = track.io_psi.rate(Over::Half) > WAITS
+                && !track.devices.is_empty()
+                && track.may_wait_for(shared.device, self.now);
+            // One that is held waits for us, and gets no more.
+            if waits && !self.holds(track.id, Resource::Io) {
+                shared.claims.push(f64::INFINITY);
+            } else if part > 0.0 {
+                shared.claims.push(part);
+            }
+        }
+        shared.claims.sort_unstable_by(f64::total_cmp);
+        let (mut left, mut wanting) = (1.0, shared.claims.len() as f64);
+        for claim in &shared.claims {
+            if *claim > left / wanting {
+                shared.level = left / wanting;
+                return;
+            }
+            left -= claim;
+            wanting -= 1.0;
+        }
+        shared.level = 1.0;
     }
 
     /// Feeds one container's bucket of waiting for devices.
     pub(super) fn feed_io(&mut self, at: usize, short: bool) {
         let track = &self.tracks[at];
-        let own = self.tree.groups.get(track.group);
-        let own = own.and_then(|group| group.knobs.io_max.ok());
-        let Some((when, over, mut harm)) = track.io_harm(short, &own.unwrap_or_default()) else {
+        let Some((when, over, mut harm)) = track.io_harm(short) else {
             return;
         };
-        if track.io_excess > 0.0 || self.holds(track.id, Resource::Io) {
+        if self.is_at_own_io_limit(track) {
+            (harm.amount, harm.own_most) = (Span::ZERO, harm.own_most + harm.amount);
+        }
+        if track.takes_too_much(self.now) || self.holds(track.id, Resource::Io) {
             harm.amount = Span::ZERO;
         }
         self.feed(at, Resource::Io, when, over, harm);
+    }
+
+    /// Whether it takes what a limit of its own, or one above it, lets it take.
+    pub(super) fn is_at_own_io_limit(&self, track: &Track) -> bool {
+        self.tree.lineage(track.group).any(|up| {
+            let limits = self.tree.groups[up].knobs.io_max;
+            let is_at =
+                |(device, max): (Device, IoMax)| track.on(device).is_some_and(|on| on.is_at(max));
+            limits.is_ok_and(|limits| limits.iter().any(is_at))
+        })
+    }
+
+    /// Whether one that is held on a device keeps its victim waiting on another one now.
+    pub(super) fn goes_on_elsewhere(&self, held: &Intervention) -> bool {
+        let (aggressor, victim) = (self.track(held.aggressor), self.track(held.victim));
+        let worst = aggressor.zip(victim);
+        let worst = worst.and_then(|(track, victim)| track.worst_before(victim, self.now));
+        match (held.place, worst) {
+            (Place::Throttle(throttle), Some(worst)) => throttle.device != worst.device,
+            _ => false,
+        }
+    }
+
+    /// Whether this one is held on the device on which it keeps the other waiting, so that nothing more can be
+    /// begun there.
+    pub(super) fn is_throttled_before(&self, aggressor: GroupId, victim: &Track) -> bool {
+        let now = self.now;
+        let worst = self
+            .track(aggressor)
+            .and_then(|track| track.worst_before(victim, now));
+        let mut held = self.held.iter().filter(|held| held.aggressor == aggressor);
+        held.any(|held| match (held.place, worst) {
+            (Place::Throttle(throttle), Some(worst)) => throttle.device == worst.device,
+            (Place::Throttle(_), None) => true,
+            _ => false,
+        })
     }
 }

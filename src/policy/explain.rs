@@ -185,6 +185,7 @@ impl Brain {
             Resource::Memory => Some(Excuse::Plenty),
             Resource::Pids => None,
             Resource::Io if self.holds(track.id, resource) => Some(Excuse::Held),
+            Resource::Io if self.is_at_own_io_limit(track) => Some(Excuse::OwnLimit),
             Resource::Io if track.io_excess > 0.0 => Some(Excuse::Grows),
             Resource::Io => Some(Excuse::Work),
         }
@@ -322,7 +323,7 @@ impl Brain {
             Place::Cap(cpus) => cpus,
             Place::High(bytes) | Place::Swap(bytes) => bytes.0 as f64,
             Place::Clamp(tasks) => tasks as f64,
-            Place::Throttle(throttle) => throttle.bytes as f64,
+            Place::Throttle(throttle) => throttle.rbytes.max(throttle.wbytes) as f64,
         }
     }
 }

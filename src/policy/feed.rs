@@ -237,9 +237,9 @@ impl Brain {
                     && suspect.excess(resource) > 0.0
                     && !same_pod(owner, self.tree.groups.get(suspect.group))
             });
-            let harmed = &self.tracks[at];
+            let (harmed, now) = (&self.tracks[at], self.now);
             let excess = |suspect: &Track| match resource {
-                Resource::Io => suspect.excess_before(harmed),
+                Resource::Io => suspect.excess_before(harmed, now),
                 _ => suspect.excess(resource),
             };
             ledger.add(rate, suspects.map(|suspect| (suspect.id, excess(suspect))));
@@ -274,12 +274,6 @@ impl Brain {
                 track.learn(now, plenty, &self.policy);
             } else {
                 track.pause_learning();
-            }
-            let mut held = self.held.iter();
-            let throttled =
-                held.any(|held| held.aggressor == track.id && held.resource == Resource::Io);
-            if !throttled {
-                track.learn_devices(now);
             }
             // A weight takes nothing from it that nobody else wants; a cap does.
             let capped = self

@@ -78,10 +78,11 @@ impl Brain {
         self.unlift(at, Lifting::No);
         let held = self.held.remove(at);
         self.chronicle.ended(&held, self.now, end);
-        let shared = self
-            .held
-            .iter()
-            .any(|other| other.lever == held.lever && other.resource == held.resource);
+        let shared = self.held.iter().any(|other| {
+            other.lever == held.lever
+                && other.resource == held.resource
+                && other.place.is_beside(held.place)
+        });
         if !shared {
             // All of the ladder's knobs: those of lower rungs may still stand.
             let on_device = held

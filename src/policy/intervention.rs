@@ -248,7 +248,7 @@ impl Intervention {
             return Move::Release;
         }
         match self.proof {
-            Proof::Proving(ends) if seen.now < ends => Move::Keep,
+            Proof::Proving(ends) if seen.now < ends && !self.is_spoilt(seen, policy) => Move::Keep,
             // On a slow tick the end may come before anything was measured. It is waited for, and not
             // for ever: a victim that cannot be read proves nothing.
             Proof::Proving(ends)
@@ -266,8 +266,21 @@ impl Intervention {
         }
     }
 
+    /// Whether it is clear before its end that an experiment on a device tells nothing: another one has taken
+    /// over there. It would keep that one from being looked at.
+    fn is_spoilt(&self, seen: &Seen, policy: &Policy) -> bool {
+        self.resource == Resource::Io
+            && seen.relayed
+            && seen.measured >= self.verify(policy).scaled(0.25)
+            && seen.harm > self.needed(policy).max(seen.tolerance)
+    }
+
+    /// Harm that counts as relief.
+    fn needed(&self, policy: &Policy) -> f64 {
+        self.harm_before * (1.0 - policy.detect.relief.get())
+    }
+
     fn end_experiment(&self, seen: &Seen, policy: &Policy) -> Move {
-        let needed = self.harm_before * (1.0 - policy.detect.relief.get());
         if self.imagined {
             Move::Judge(Verdict::Unproven)
         } else if self.resource == Resource::Pids {
@@ -277,7 +290,7 @@ impl Intervention {
             // A further step that nothing is known of is not kept.
             self.undo
                 .map_or(Move::Judge(Verdict::Unproven), Move::StepBack)
-        } else if seen.harm <= needed.max(seen.tolerance) {
+        } else if seen.harm <= self.needed(policy).max(seen.tolerance) {
             Move::Judge(Verdict::Confirmed)
         } else if seen.short && seen.now < self.changed + self.verify(policy).scaled(PATIENCE) {
             // Pages have to be read again and room be made for them. (Seen on 6.1, where a limit came when
@@ -506,6 +519,24 @@ mod tests {
         };
         let judged = held(PROVING, weight(9)).judge(&relayed, &Policy::default());
         assert_eq!(judged, Move::Judge(Verdict::Unproven));
+    }
+
+    #[test]
+    fn on_a_device_a_relay_is_seen_before_the_experiment_ends() {
+        let mut intervention = held(Proof::Proving(Time(2_000_000)), weight(9));
+        intervention.resource = Resource::Io;
+        let judge = |relayed, measured| {
+            let early = Seen {
+                harm: 0.5,
+                relayed,
+                measured: Span::from_millis(measured),
+                ..seen(1_100)
+            };
+            intervention.judge(&early, &Policy::default())
+        };
+        assert_eq!(judge(true, 600), Move::Judge(Verdict::Unproven));
+        assert_eq!(judge(true, 400), Move::Keep);
+        assert_eq!(judge(false, 600), Move::Keep);
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Brain {
                     && track.id != held.victim
                     && !self.holds(track.id, resource)
                     && took_over
-            }),
+            }) || self.goes_on_elsewhere(held),
             pending: aggressor.is_some_and(|track| track.is_over(held.place)),
             short: resource == Resource::Memory && self.available().is_some_and(|now| now < short),
             tighter: ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)
@@ -203,10 +203,7 @@ impl Brain {
             Place::High(high) => high >= ladder::page(policy.memory.floor),
             Place::Swap(_) => policy.memory.swap,
             Place::Clamp(_) => true,
-            Place::Throttle(throttle) => {
-                throttle.bytes >= policy.io.floor.0
-                    && throttle.operations >= u64::from(policy.io.floor_operations)
-            }
+            Place::Throttle(throttle) => throttle.is_permitted(policy),
         };
         rung && self.policy.enforces(resource)
     }

@@ -5,7 +5,7 @@
 //! Tasks: `pids.max`, once; on the way back it doubles. Devices: `io.max`, in steps of a half.
 //! Nothing here goes under the policy's floors or over the original.
 
-use super::devices::Pace;
+use super::on_device::Pace;
 use crate::model::{
     Bytes, CpuMax, Device, IoMax, Knob, KnobValue, Knobs, Limit, Policy, Rung, Span, Weight,
 };
@@ -29,14 +29,15 @@ pub(super) enum Place {
     Throttle(Throttle),
 }
 
-/// What is left to one on a device in a second, read and written alike: one that is kept from reading must not
-/// go on by writing.
+/// What is left to one on a device in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Throttle {
     pub device: Device,
-    pub bytes: u64,
-    pub operations: u64,
+    pub rbytes: u64,
+    pub wbytes: u64,
+    pub rios: u64,
+    pub wios: u64,
 }
 
 /// What bounds the ladder of one intervention.
@@ -163,7 +164,9 @@ pub(super) fn first_clamp(
 }
 
 /// The first `io.max`: the part of what it took that its entitlement, times the policy's guarantee, is of it; half
-/// of that where the harm is severe. `None` where that is no less than it took.
+/// of that where the harm is severe. Of reads and of writes it keeps half of that part of both at least: one that
+/// does more of the other from now on must not be stopped by that, nor go on in that way. `None` where that
+/// is no less than it took.
 pub(super) fn first_throttle(
     device: Device,
     took: Pace,
@@ -172,13 +175,19 @@ pub(super) fn first_throttle(
     policy: &Policy,
 ) -> Option<Place> {
     let keeps = if harm > SEVERE { keeps / 2.0 } else { keeps };
+    let part = |one: f64, other: f64| (keeps * one.max((one + other) / 2.0)) as u64;
     let throttle = Throttle {
         device,
-        bytes: ((took.bytes * keeps) as u64).max(policy.io.floor.0),
-        operations: ((took.operations * keeps) as u64).max(u64::from(policy.io.floor_operations)),
+        rbytes: part(took.rbytes, took.wbytes),
+        wbytes: part(took.wbytes, took.rbytes),
+        rios: part(took.rios, took.wios),
+        wios: part(took.wios, took.rios),
     };
-    let lowers =
-        (throttle.bytes as f64) < took.bytes || (throttle.operations as f64) < took.operations;
+    let throttle = throttle.at_least(policy);
+    let lowers = (throttle.rbytes as f64) < took.rbytes
+        || (throttle.wbytes as f64) < took.wbytes
+        || (throttle.rios as f64) < took.rios
+        || (throttle.wios as f64) < took.wios;
     lowers.then_some(Place::Throttle(throttle))
 }
 
@@ -213,13 +222,8 @@ pub(super) fn tighter(
             (policy.memory.swap && limited).then_some(Place::Swap(page(swapped)))
         }
         Place::Throttle(now) => {
-            let next = Throttle {
-                bytes: (now.bytes / 2).max(policy.io.floor.0),
-                operations: (now.operations / 2).max(u64::from(policy.io.floor_operations)),
-                ..now
-            };
-            let lowers = next.bytes < now.bytes || next.operations < now.operations;
-            lowers.then_some(Place::Throttle(next))
+            let next = now.each(now, |now, _| now / 2).at_least(policy);
+            (next != now).then_some(Place::Throttle(next))
         }
         Place::Swap(_) | Place::Clamp(_) => None,
     }
@@ -253,18 +257,11 @@ pub(super) fn looser(place: Place, tightest: Place, bounds: &Bounds) -> Option<P
         }
         (Place::Throttle(now), Place::Throttle(least)) => {
             let took = bounds.took?;
-            let step =
-                |from: u64, to: u64| (to.saturating_sub(from) as f64 / STEPS_BACK).ceil() as u64;
-            let next = Throttle {
-                bytes: now
-                    .bytes
-                    .saturating_add(step(least.bytes, took.bytes).max(1)),
-                operations: now
-                    .operations
-                    .saturating_add(step(least.operations, took.operations).max(1)),
-                ..now
-            };
-            let is_all = next.bytes >= took.bytes && next.operations >= took.operations;
+            let step = least.each(took, |least, took| {
+                ((took.saturating_sub(least) as f64 / STEPS_BACK).ceil() as u64).max(1)
+            });
+            let next = now.each(step, u64::saturating_add);
+            let is_all = next.each(took, u64::max) == next;
             (!is_all).then_some(Place::Throttle(next))
         }
         _ => None,
@@ -299,6 +296,14 @@ impl Place {
         }
     }
 
+    /// Whether both are moved by the same knobs: limits of two devices are not.
+    pub(super) fn is_beside(self, other: Place) -> bool {
+        match (self, other) {
+            (Place::Throttle(a), Place::Throttle(b)) => a.device == b.device,
+            _ => true,
+        }
+    }
+
     /// The rung it is on.
     pub(super) const fn rung(self) -> Rung {
         match self {
@@ -314,23 +319,62 @@ impl Place {
 }
 
 impl Throttle {
+    /// Each of its numbers with the other's.
+    fn each(self, other: Throttle, of: impl Fn(u64, u64) -> u64) -> Throttle {
+        Throttle {
+            device: self.device,
+            rbytes: of(self.rbytes, other.rbytes),
+            wbytes: of(self.wbytes, other.wbytes),
+            rios: of(self.rios, other.rios),
+            wios: of(self.wios, other.wios),
+        }
+    }
+
+    /// Not under the policy's floors.
+    fn at_least(self, policy: &Policy) -> Throttle {
+        let (bytes, operations) = (policy.io.floor.0, u64::from(policy.io.floor_operations));
+        Throttle {
+            device: self.device,
+            rbytes: self.rbytes.max(bytes),
+            wbytes: self.wbytes.max(bytes),
+            rios: self.rios.max(operations),
+            wios: self.wios.max(operations),
+        }
+    }
+
+    /// Whether the policy lets it be held.
+    pub(super) fn is_permitted(self, policy: &Policy) -> bool {
+        self.at_least(policy) == self
+    }
+
+    /// What it took, as a place to go back to.
+    pub(super) fn of(device: Device, took: Pace) -> Throttle {
+        Throttle {
+            device,
+            rbytes: took.rbytes as u64,
+            wbytes: took.wbytes as u64,
+            rios: took.rios as u64,
+            wios: took.wios as u64,
+        }
+    }
+
     /// As a limit that is nowhere over the original one.
     fn within(self, bounds: &Bounds) -> IoMax {
         let own = bounds.original.io_max.unwrap_or_default();
         let own = own.get(self.device).unwrap_or(IoMax::NONE);
-        let bytes = |own: Limit<Bytes>| match own {
-            Limit::At(own) => Limit::At(own.min(Bytes(self.bytes))),
-            Limit::Max => Limit::At(Bytes(self.bytes)),
+        let bytes = |own: Limit<Bytes>, most: u64| match own {
+            Limit::At(own) => Limit::At(own.min(Bytes(most))),
+            Limit::Max => Limit::At(Bytes(most)),
         };
-        let operations = |own: Limit<u64>| match own {
-            Limit::At(own) => Limit::At(own.min(self.operations)),
-            Limit::Max => Limit::At(self.operations),
+        let operations = |own: Limit<u64>, most: u64| match own {
+            Limit::At(own) => Limit::At(own.min(most)),
+            Limit::Max => Limit::At(most),
         };
         IoMax {
-            rbps: bytes(own.rbps),
-            wbps: bytes(own.wbps),
-            riops: operations(own.riops),
-            wiops: operations(own.wiops),
+            rbps: bytes(own.rbps, self.rbytes),
+            wbps: bytes(own.wbps, self.wbytes),
+            riops: operations(own.riops, self.rios),
+            wiops: operations(own.wiops, self.wios),
         }
     }
 }

@@ -45,9 +45,11 @@ pub(super) struct QuietWait {
 const WAIT_DEFAULT: f64 = 10_000.0 / crate::model::OPERATION as f64;
 /// And never more than this counts as quiet: 50 ms.
 const WAIT_MOST: f64 = 50_000.0 / crate::model::OPERATION as f64;
-/// The part of a new measurement that is taken where it is more than what is known, and where it is less.
-const WAIT_UP: f64 = 0.05;
-const WAIT_DOWN: f64 = 0.2;
+/// The most by which a measurement raises what is known, and the part of the way that it lowers it, at each
+/// learning, of which there are two in a second: nobody trains it by an attack that grows slowly, and a pattern
+/// that waits more for each unit of work is remembered for a while.
+const WAIT_UP: f64 = 0.005;
+const WAIT_DOWN: f64 = 0.02;
 /// Less work than two operations tells nothing.
 const WORK_LEAST: f64 = 2.0 * crate::model::OPERATION as f64;
 
@@ -57,15 +59,22 @@ impl QuietWait {
         Wait(self.learned.unwrap_or(WAIT_DEFAULT))
     }
 
-    /// Takes what was waited in calm, and the work that was done meanwhile.
-    pub(super) fn learn(&mut self, waited: Span, work: f64) {
+    /// Takes what was waited in calm, and the work that was done meanwhile. Where others take the device (`is_taken`)
+    /// a longer wait is not learned.
+    pub(super) fn learn(&mut self, waited: Span, work: f64, is_taken: bool) {
         if work < WORK_LEAST {
             return;
         }
         let seen = waited.micros() as f64 / work;
-        let now = self.learned.unwrap_or(seen);
-        let gain = if seen > now { WAIT_UP } else { WAIT_DOWN };
-        self.learned = Some((now + (seen - now) * gain).clamp(0.0, WAIT_MOST));
+        let now = self.learned.unwrap_or(seen.min(WAIT_DEFAULT));
+        let next = if seen <= now {
+            now + (seen - now) * WAIT_DOWN
+        } else if is_taken {
+            now
+        } else {
+            seen.min(now * (1.0 + WAIT_UP) + 1.0)
+        };
+        self.learned = Some(next.clamp(0.0, WAIT_MOST));
     }
 }
 
@@ -80,7 +89,7 @@ impl Wait {
     }
 }
 
-/// What a container has shown to need, in calm: CPUs, or cost in a second on a device.
+/// What a container has shown to need, in calm: CPUs.
 ///
 /// Credit is given only for windows in which the host had idle CPU left and the container did not
 /// stall: then its usage was its demand. It decays only while unused.
@@ -94,7 +103,7 @@ pub(super) struct Demand {
 const HALF_LIFE: Span = Span::from_secs(600);
 
 impl Demand {
-    /// Zero where nothing is established.
+    /// In CPUs; zero where nothing is established.
     pub(super) const fn get(&self) -> f64 {
         self.cpus
     }
@@ -147,22 +156,31 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_wait_falls_fast_rises_slowly_and_has_a_limit() {
+    fn a_quiet_wait_rises_and_falls_slowly_and_has_a_limit() {
         let mut quiet = QuietWait::default();
         let one = |quiet: &QuietWait| quiet.get().scaled(1.0);
         assert_eq!(one(&quiet), Span(625));
-        quiet.learn(Span::from_secs(9), 1.0);
+        quiet.learn(Span::from_secs(9), 1.0, false);
         assert_eq!(one(&quiet), Span(625), "too little work");
-        quiet.learn(Span(10_000), 100.0);
+        quiet.learn(Span(10_000), 100.0, false);
         assert_eq!(one(&quiet), Span(100));
-        quiet.learn(Span(30_000), 100.0);
-        assert_eq!(one(&quiet), Span(110));
-        quiet.learn(Span(1_000), 100.0);
-        assert_eq!(one(&quiet), Span(90));
-        for _ in 0..1_000 {
-            quiet.learn(Span::from_secs(100), 100.0);
+        quiet.learn(Span(30_000), 100.0, true);
+        assert_eq!(one(&quiet), Span(100), "others take it");
+        quiet.learn(Span(30_000), 100.0, false);
+        assert_eq!(one(&quiet), Span(101));
+        quiet.learn(Span::ZERO, 100.0, false);
+        assert_eq!(one(&quiet), Span(99));
+        for _ in 0..10_000 {
+            quiet.learn(Span::from_secs(100), 100.0, false);
         }
         assert_eq!(one(&quiet), Span(3_125));
+        let mut slow = QuietWait::default();
+        slow.learn(Span::from_secs(9), 100.0, false);
+        assert_eq!(
+            one(&slow),
+            Span(629),
+            "the first measurement may be of an attack"
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! | `lift` | what does the victim get, where the policy allows the idle rung? |
 //! | `intervention` | did it help, shall it go on, when is it given back? |
 //! | `tasks` | who runs the host out of tasks? |
+//! | `on_device` | what does one do on one device, and how fast? |
 //! | `devices` | who takes the block devices from whom? |
 //! | `strain` | what was done to one container in one resource, and by whom? |
 //! | `track` | everything known about one container |
@@ -52,6 +53,7 @@ mod ladder;
 mod learn;
 mod lever;
 mod lift;
+mod on_device;
 mod release;
 mod shared;
 mod strain;

@@ -153,7 +153,7 @@ impl Brain {
             Resource::Cpu => track.usage(Over::Half),
             Resource::Memory => track.size().0 as f64,
             Resource::Pids => track.has_tasks(),
-            Resource::Io => track.worst_device().map_or(0.0, |on| on.part),
+            Resource::Io => track.main_device().map_or(0.0, |on| on.part),
         }
     }
 
@@ -163,7 +163,7 @@ impl Brain {
             Resource::Cpu => track.entitlement,
             Resource::Memory => (track.level.get().max(self.fair_memory())).0 as f64,
             Resource::Pids => Self::may_have_tasks(track, self.fair_tasks()),
-            Resource::Io => track.worst_device().map_or(1.0, |on| on.entitled),
+            Resource::Io => track.main_device().map_or(1.0, |on| on.entitled),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Everything known about one container (or protected service).
 
 use super::conduct::Exonerated;
-use super::devices::OnDevice;
 use super::harm::{self, CpuStall, Harm};
 use super::ladder::Place;
 use super::learn::{Demand, Level, QuietWait};
+use super::on_device::OnDevice;
 use super::strain::Strain;
 use super::window::{Change, Over, Windows};
 use crate::model::{
@@ -58,12 +58,13 @@ pub(super) struct Track {
     pub tasks_excess: f64,
     /// Part of a device that it takes over its entitlement; of the one where that is most.
     pub io_excess: f64,
+    /// Whether somebody takes more than it may of a device on which this one works.
+    pub io_taken: bool,
     /// Since when it has harm that nothing answers.
     pub alert_since: Option<Time>,
     /// When calm was last learned from, and when demand was.
     learned: Option<Time>,
     credited: Option<Time>,
-    io_credited: Option<Time>,
     /// CPU time that others kept from it, up to a bound: it may catch up.
     owed: Span,
     /// Since when, and until when, it is not suspected first, by resource.
@@ -128,10 +129,10 @@ impl Track {
             memory_excess: 0.0,
             tasks_excess: 0.0,
             io_excess: 0.0,
+            io_taken: false,
             alert_since: None,
             learned: None,
             credited: None,
-            io_credited: None,
             owed: Span::ZERO,
             exonerated: [None; Resource::ALL.len()],
             cleared: 0,
@@ -327,13 +328,6 @@ impl Track {
         };
         if self.cpu_psi.whole(Over::Two).is_some() && self.cpu_psi.rate(Over::Two) < STALLED {
             self.demand.learn(self.usage(Over::Two), passed, most);
-        }
-    }
-
-    /// Likewise on devices. Called only while nothing of ours limits it there.
-    pub(super) fn learn_devices(&mut self, at: Time) {
-        if let Some(passed) = due(&mut self.io_credited, at) {
-            self.learn_io_demand(passed);
         }
     }
 

@@ -63,6 +63,10 @@ pub const BLOCK_FULL: usize = 64 << 10;
 /// A trace begins with [`Start`], [`Policy`](Frame::Policy), [`Tree`](Frame::Tree) and, where it was
 /// calm enough, [`Checkpoint`](Frame::Checkpoint); these may come again later, in the same order, where
 /// a new segment of the same daemon begins or the trace of another one was joined.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all frames are ticks, the largest"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
     /// Where a segment begins: who recorded, and when.

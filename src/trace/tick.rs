@@ -25,7 +25,7 @@ pub(super) const SLOTS_MAX: usize = 16_384;
 /// fewer their values are 0.
 const CONTAINER: [usize; 7 + DEVICES] = [2, 2, 2, 2, 1, 2, 1, 5, 5, 5, 5];
 /// Values of each of the host's readings. The number of CPUs is one that is never absent.
-const HOST: [usize; 8] = [1; 8];
+const HOST: [usize; 9 + DEVICES] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 5, 5, 5, 5];
 /// The first format that has the host's tasks, the last two of its readings. Where the format is older no bit
 /// of the mask speaks of them.
 const WITH_TASKS: u32 = 2;
@@ -112,6 +112,9 @@ impl Deltas {
         if format < WITH_TASKS {
             let none = HostSample::default();
             (sample.host.tasks, sample.host.tasks_max) = (none.tasks, none.tasks_max);
+        }
+        if format < WITH_IO {
+            sample.host.io = HostSample::default().io;
         }
         let count = from.count(SLOTS_MAX)?;
         // Each takes four bytes at least: what the bytes cannot hold is not made room for.
@@ -234,6 +237,7 @@ fn unpair<T>(plain: &Plain, value: impl Fn([u64; 2]) -> T) -> Option<Reading<T>>
 
 fn host_out(host: &HostSample) -> [Plain; HOST.len()] {
     let bytes = |reading| pair(reading, |Bytes(bytes)| [bytes, 0]);
+    let device = |at| Ok(device::out(&host.io, at));
     [
         pair(Ok(host.cpus), |cpus| [u64::from(cpus), 0]),
         pair(host.cpu_idle, |Span(idle)| [idle, 0]),
@@ -243,11 +247,27 @@ fn host_out(host: &HostSample) -> [Plain; HOST.len()] {
         bytes(host.swap_free),
         pair(host.tasks, |tasks| [tasks, 0]),
         pair(host.tasks_max, |tasks| [tasks, 0]),
+        pair(host.io, |_| [0, 0]),
+        device(0),
+        device(1),
+        device(2),
+        device(3),
     ]
 }
 
 fn host_in(
-    [cpus, idle, total, available, swap, free, tasks, tasks_max]: &[Plain; HOST.len()],
+    [
+        cpus,
+        idle,
+        total,
+        available,
+        swap,
+        free,
+        tasks,
+        tasks_max,
+        io,
+        devices @ ..,
+    ]: &[Plain; HOST.len()],
 ) -> Option<HostSample> {
     let count = |plain| unpair(plain, |[tasks, _]| tasks);
     let bytes = |plain| unpair(plain, |[bytes, _]| Bytes(bytes));
@@ -260,6 +280,7 @@ fn host_in(
         swap_free: bytes(free)?,
         tasks: count(tasks)?,
         tasks_max: count(tasks_max)?,
+        io: unpair(io, |_| device::all_in(devices))?,
     })
 }
 

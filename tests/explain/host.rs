@@ -182,6 +182,7 @@ impl Host {
                 swap_free: Ok(Bytes(0)),
                 tasks: Ok(200),
                 tasks_max: Ok(30_000),
+                ..HostSample::default()
             },
             containers,
             outcomes: std::mem::take(&mut self.outcomes),

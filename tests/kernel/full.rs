@@ -37,11 +37,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         "full::memory::docker_beside_a_host_wide_hog_with_swap",
         memory,
     ));
+    trials.push(crate::storage::trial());
     trials
 }
 
 /// Pairs of arms: `KERNEL_RUNS`.
-fn pairs() -> usize {
+pub(crate) fn pairs() -> usize {
     std::env::var("KERNEL_RUNS").map_or(1, |n| n.parse().expect("KERNEL_RUNS"))
 }
 

@@ -77,7 +77,6 @@ fn trials() -> Vec<Trial> {
         hostile::trials(),
         pids::trials(),
         disk::trials(),
-        storage::trials(),
         replay::trials(),
         explain::trials(),
         kills::trials(),

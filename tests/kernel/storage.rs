@@ -1,17 +1,19 @@
 //! An attack on a disk with a file system, in real time: ext4 on a slow disk (40 MB/s, 400 operations a second), on
 //! `/data`. The victim appends to a file and syncs it; the hog writes into the page cache as fast as that takes it.
 //!
-//! Arms are interleaved in pairs, without control and governed. A pair counts only where the arm without
-//! control shows the harm: the host is shared.
+//! Part of the campaigns on the full system: two docker containers, whose loads write from inside their cgroups. Arms are
+//! interleaved in pairs, without control and governed. A pair counts only where the arm without control shows
+//! the harm: the host is shared.
 
+use crate::container::{Container, Runtime};
 use crate::load::{Load, Window, now_us, sleep_until};
 use crate::rig::{Group, Rig};
 use crate::table;
 use libtest_mimic::Trial;
 use std::time::Duration;
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![crate::trial("storage::dirty_pages", dirty_pages)]
+pub(crate) fn trial() -> Trial {
+    crate::trial("full::storage::docker_beside_dirty_pages", dirty_pages)
 }
 
 const HOG: &str = "disk dirty --path /data/dirty --size 256MiB";
@@ -24,20 +26,14 @@ const HARMED: f64 = 3.0;
 /// So many pairs more than wanted may fail to show it.
 const UNHARMED_MOST: usize = 3;
 
-/// Half as many as other campaigns have runs: a pair takes a minute and more.
-fn pairs() -> usize {
-    let runs: usize = std::env::var("KERNEL_RUNS").map_or(1, |n| n.parse().expect("KERNEL_RUNS"));
-    runs.div_ceil(2)
-}
-
 fn dirty_pages() {
     assert!(
         std::fs::exists("/data/lost+found").unwrap(),
         "this test needs an ext4 on a slow disk at /data"
     );
-    let rig = Rig::new("storage");
-    let victim = rig.group("victim");
-    let hog = rig.group("hog");
+    let rig = Rig::new("full-storage");
+    let containers = ["victim", "hog"].map(|name| Container::start(Runtime::Docker, name));
+    let [victim, hog] = containers.each_ref().map(|container| &container.group);
     table::head(&[
         "attack",
         "arm",
@@ -47,19 +43,19 @@ fn dirty_pages() {
     ]);
     let mut ratios = Vec::new();
     let mut unharmed = 0;
-    while ratios.len() < pairs() {
+    while ratios.len() < crate::full::pairs() {
         let pair = ratios.len() + unharmed + 1;
-        let ungoverned = arm(&victim, &hog);
+        let ungoverned = arm(victim, hog);
         ungoverned.print(&format!("no control {pair}"));
         let originals = (victim.knobs(), hog.knobs());
-        let governor = rig.governor("");
-        let governed = arm(&victim, &hog);
+        let governor = rig.governor_over(&[], "");
+        let governed = arm(victim, hog);
         governed.print(&format!("governed {pair}"));
         hog.must_be_given_back(&originals.1, GIVEN_BACK);
         victim.must_be_given_back(&originals.0, Duration::ZERO);
         let log = governor.log();
         assert!(governor.terminate().success(), "{log}");
-        if std::env::var_os("KERNEL_LOG").is_some() {
+        if std::env::var_os("KERNEL_SLOW").is_some() {
             println!("{log}");
         }
         if ungoverned.ratio() < HARMED {

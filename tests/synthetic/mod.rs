@@ -295,6 +295,9 @@ impl<W: Write> Host<W> {
                 swap_free: Ok(Bytes(0)),
                 tasks: Ok(200),
                 tasks_max: Ok(30_000),
+                io: Ok(written(
+                    self.lives.iter().map(|life| life.writes as u64).sum(),
+                )),
             },
             containers: self.lives.iter().zip(groups).map(read).collect(),
             outcomes: std::mem::take(&mut self.outcomes),

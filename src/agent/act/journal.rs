@@ -52,7 +52,7 @@ pub enum JournalError {
     /// A governor of another version wrote it.
     #[error(
         "{path}: written by another version of governor (journal version {version}, this one knows {known}): \
-         run that one's `governor restore` first, or remove the file after a reboot",
+         run that one's `governor restore` and remove the file, or reboot",
         known = format::VERSION
     )]
     Other {

@@ -93,7 +93,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             Goal::Tighten | Goal::Reassert => hold.wanted,
             Goal::GiveBack => hold.record.original,
         };
-        if !knob.may_reclaim() {
+        if !knob.may_wait() {
             let result = files.write_knob(group, knob, text.as_bytes());
             return self.settle(slot, goal, result, files);
         }

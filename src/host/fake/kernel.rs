@@ -59,6 +59,7 @@ pub(super) fn root_files() -> Files {
         ("cgroup.procs", "2\n3\n"),
         ("cpu.pressure", PRESSURE),
         ("cpu.stat", "usage_usec 0\nuser_usec 0\nsystem_usec 0\n"),
+        ("io.stat", ""),
         ("memory.pressure", PRESSURE),
     ];
     collect(&files)

@@ -86,21 +86,83 @@ fn one_that_gets_a_tenth_of_what_it_read_before_is_a_victim_although_it_waited_b
     assert!(throttle(&world, "/hog").is_some(), "{:?}", world.told);
 }
 
-#[test]
-fn who_stands_at_a_limit_of_its_own_is_no_victim() {
-    let mut groups = [container("/victim", 100), container("/hog", 100)];
+/// A limit of so many reads in a second.
+fn limit(reads: u64) -> PerDevice<IoMax> {
     let mut own = PerDevice::NONE;
     let max = IoMax {
-        riops: Limit::At(100),
+        riops: Limit::At(reads),
         ..IoMax::NONE
     };
     own.put(DISK, max, |_| 0);
-    groups[0].knobs.io_max = Ok(own);
-    let mut world = calm(&groups, 5.0);
-    world.life("/victim").reads = 10_000.0;
-    world.life("/hog").reads = 250.0;
+    own
+}
+
+#[test]
+fn who_stands_at_a_limit_of_its_own_or_of_its_slice_is_no_victim() {
+    let alone = [container("/victim", 100), container("/hog", 100)];
+    let in_slice = [container("/slice/victim", 100), container("/hog", 100)];
+    for (mut groups, victim) in [(alone, "/victim"), (in_slice, "/slice/victim")] {
+        groups[0].knobs.io_max = Ok(limit(100));
+        let mut world = World::new(&groups, Policy::default());
+        let slice = world
+            .tree
+            .groups
+            .iter_mut()
+            .find(|group| group.path == b"/slice");
+        if let Some(slice) = slice {
+            slice.knobs.io_max = Ok(limit(100));
+            let tree = world.tree.clone();
+            world.brain.adopt(&tree, world.now);
+        }
+        world.life(victim).reads = 5.0;
+        world.life("/hog").reads = 1.0;
+        world.run(12.0);
+        world.life("/hog").reads = 250.0;
+        // What the kernel lets pass at once.
+        world.life(victim).done += 10.0;
+        world.life(victim).reads = 10_000.0;
+        world.run(10.0);
+        assert!(world.writes.is_empty(), "{:?}", world.writes);
+    }
+}
+
+#[test]
+fn what_the_host_does_is_no_containers_doing() {
+    let mut world = World::new(
+        &[container("/victim", 100), container("/hog", 100)],
+        Policy::default(),
+    );
+    world.life("/victim").reads = 20.0;
+    world.life("/hog").reads = 40.0;
+    world.run(12.0);
+    world.host_rate = 380.0;
     world.run(10.0);
+    assert!(world.has_told(|kind| *kind == EventKind::Alarm));
     assert!(world.writes.is_empty(), "{:?}", world.writes);
+}
+
+#[test]
+fn one_that_hides_how_long_it_waits_earns_nothing_by_a_head_start() {
+    let mut world = pair(0.0);
+    world.hides.push(world.id("/hog"));
+    world.life("/hog").reads = 10_000.0;
+    world.run(20.0);
+    world.life("/victim").reads = 50.0;
+    world.run(3.0);
+    assert!(throttle(&world, "/hog").is_some(), "{:?}", world.told);
+}
+
+#[test]
+fn a_flood_that_grows_slowly_is_met_too() {
+    let mut world = pair(50.0);
+    world.hides.push(world.id("/hog"));
+    let mut reads = 300.0;
+    for _ in 0..60 {
+        world.life("/hog").reads = reads;
+        reads *= 1.04;
+        world.run(1.0);
+    }
+    assert!(throttle(&world, "/hog").is_some(), "{:?}", world.told);
 }
 
 #[test]
@@ -171,8 +233,14 @@ fn while_memory_is_short_waiting_for_the_disk_is_answered_there() {
     world.life("/victim").has = 1.8e9;
     world.life("/victim").reads = 50.0;
     world.run(12.0);
-    world.life("/hog").reads = 10_000.0;
-    world.run(5.0);
+    // All of that is reading what was taken from it.
+    for _ in 0..250 {
+        world.life("/hog").reads = 10_000.0;
+        let before = world.life("/victim").io_stall;
+        world.tick();
+        let waited = world.life("/victim").io_stall - before;
+        world.life("/victim").memory_stall += waited;
+    }
     assert_eq!(throttle(&world, "/hog"), None, "{:?}", world.told);
 }
 

@@ -37,7 +37,7 @@ pub(super) struct Life {
     pub(super) starts: f64,
     /// Reads of 4 KiB that it wants in a second, one after the other; more than the disk can do at once.
     pub(super) reads: f64,
-    done: f64,
+    pub(super) done: f64,
     pub(super) io_stall: f64,
     usage: f64,
     pub(super) stall: f64,
@@ -54,11 +54,16 @@ pub(super) struct World {
     pub(super) leases: HashMap<(GroupId, Knob), Time>,
     pub(super) brain: Brain,
     pub(super) idle: f64,
+    /// Reads that the host did for nobody, and does in a second.
+    host_reads: f64,
+    pub(super) host_rate: f64,
     pub(super) outcomes: Vec<Outcome>,
     pub(super) told: Vec<EventKind>,
     pub(super) writes: Vec<(GroupId, Knob, KnobValue)>,
     pub(super) refuse: Option<Knob>,
     pub(super) pace: Pace,
+    /// Whose waiting for the disk does not show, as with reads under way that nobody waits for.
+    pub(super) hides: Vec<GroupId>,
     /// Whose pressure files cannot be read now.
     pub(super) unreadable: Vec<GroupId>,
     /// The last sample, and what the brain answered.
@@ -78,11 +83,14 @@ impl World {
             leases: HashMap::new(),
             brain,
             idle: 0.0,
+            host_reads: 0.0,
+            host_rate: 0.0,
             outcomes: Vec::new(),
             told: Vec::new(),
             writes: Vec::new(),
             refuse: None,
             pace: Pace::Quiet,
+            hides: Vec::new(),
             unreadable: Vec::new(),
             last: Default::default(),
         }
@@ -268,7 +276,8 @@ impl World {
                 reads.min(1.0)
             }
         };
-        let (mut left, mut queued) = (DISK_RATE, 0.0);
+        self.host_reads += self.host_rate * seconds;
+        let (mut left, mut queued) = (DISK_RATE - self.host_rate, 0.0);
         for at in 0..self.lives.len() {
             let (reads, throttle) = (self.lives[at].reads, self.throttle(at));
             if reads > throttle {
@@ -278,6 +287,7 @@ impl World {
             }
         }
         let wanted: f64 = self.lives.iter().map(|life| life.reads).sum();
+        let wanted = wanted + self.host_rate;
         for at in 0..self.lives.len() {
             let throttle = self.throttle(at);
             let life = &mut self.lives[at];
@@ -345,7 +355,11 @@ impl World {
                     tasks: Ok(life.tasks as u64),
                     io: Ok(reads_of(life.done)),
                     io_stall: Ok(Stall {
-                        some: micros(life.io_stall),
+                        some: if self.hides.contains(&group.id) {
+                            Span::ZERO
+                        } else {
+                            micros(life.io_stall)
+                        },
                         full: Span::ZERO,
                     }),
                 }
@@ -363,6 +377,9 @@ impl World {
                 swap_free: Ok(Bytes(0)),
                 tasks: Ok(self.lives.iter().map(|life| life.tasks as u64).sum()),
                 tasks_max: Ok(TASKS),
+                io: Ok(reads_of(
+                    self.lives.iter().map(|life| life.done).sum::<f64>() + self.host_reads,
+                )),
             },
             containers,
             outcomes: std::mem::take(&mut self.outcomes),
