@@ -34,7 +34,7 @@ pub fn encode(value: KnobValue, room: &mut [u8; KNOB_TEXT]) -> &[u8] {
 /// What a text of this knob means, with or without its newline.
 ///
 /// # Errors
-/// [`Absent::Malformed`](crate::model::Absent::Malformed); for the weight of an idle cgroup see
+/// [`Absent::Malformed`]; for the weight of an idle cgroup see
 /// [`single::weight`].
 pub fn decode(knob: Knob, text: &[u8]) -> Reading<KnobValue> {
     match knob {
