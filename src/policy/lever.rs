@@ -50,7 +50,7 @@ pub(super) fn find(tree: &Topology, aggressor: usize, victim: usize) -> Option<L
                 return Some(Lever::Weight(child));
             }
             let cap = Lever::Cap(aggressor);
-            let Some(own) = own_in(tree, child, aggressor).filter(|&own| may_move(own)) else {
+            let Some(own) = own_in(tree, child, aggressor).filter(|&own| reaches(own)) else {
                 return Some(cap);
             };
             if reaches(child) && is_shared(tree, child, own, aggressor) {
@@ -145,16 +145,16 @@ pub(super) fn same_owner(group: &Group, aggressor: &Group) -> bool {
     }
 }
 
-/// kubelet rewrites its own slices about every minute; a pod's own slice is a lever, they are not.
+/// kubelet rewrites its own slices about every minute; a pod's own slice is a lever, they are not. They may be
+/// anywhere: kubelet puts them below its `--cgroup-root`, and systemd's name of a slice has its parents' before it
+/// (`kubelet-kubepods-burstable.slice`).
 fn left_to_kubelet(group: &Group) -> bool {
-    let name = group
-        .path
-        .rsplit(|&byte| byte == b'/')
-        .next()
-        .unwrap_or_default();
-    (name.starts_with(b"kubepods") && !name.windows(4).any(|part| part == b"-pod"))
-        || group.path.starts_with(b"/kubepods/")
-            && (name == b"burstable" || name == b"besteffort" || name == b"guaranteed")
+    let mut names = group.path.rsplit(|&byte| byte == b'/');
+    let name = names.next().unwrap_or_default();
+    let above = names.next().unwrap_or_default();
+    let has = |part: &[u8]| name.windows(part.len()).any(|window| window == part);
+    (has(b"kubepods") && !has(b"-pod"))
+        || above == b"kubepods" && matches!(name, b"burstable" | b"besteffort" | b"guaranteed")
 }
 
 #[cfg(test)]
@@ -307,6 +307,55 @@ mod tests {
         assert_eq!(lever(&tree, &a, &b), Some(format!("weight {pod}")));
         let own = format!("cap {}", b);
         assert_eq!(lever(&tree, &b, docker), Some(own));
+    }
+
+    #[test]
+    fn no_slice_of_kubelets_is_ever_moved_wherever_it_stands_and_on_whichever_side() {
+        let places = [
+            (
+                "/kubepods.slice/kubepods-burstable.slice",
+                "kubepods-burstable-poda.slice",
+            ),
+            (
+                "/kubepods.slice/kubepods-besteffort.slice",
+                "kubepods-besteffort-poda.slice",
+            ),
+            ("/kubepods.slice", "kubepods-poda.slice"),
+            ("/kubepods/burstable", "poda"),
+            ("/kubepods/besteffort", "poda"),
+            ("/kubelet/kubepods/burstable", "poda"),
+            (
+                "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice",
+                "kubelet-kubepods-burstable-poda.slice",
+            ),
+        ];
+        for (qos, pod) in places {
+            let inside = format!("{qos}/{pod}/cri-containerd-1.scope");
+            for other in [
+                "/system.slice/docker-b.scope",
+                "/machine.slice/libpod-b.scope",
+                "/b",
+            ] {
+                for beside in [None, Some("/system.slice/ssh.service")] {
+                    let mut groups = vec![pod_container(&inside, "poda"), container(other, 100)];
+                    groups.extend(beside.map(service));
+                    let tree = tree(&groups);
+                    for (aggressor, victim) in [(&*inside, other), (other, &*inside)] {
+                        let found = lever(&tree, aggressor, victim).unwrap();
+                        for word in found.split([' ', ',']).filter(|word| word.starts_with('/')) {
+                            // In `raised A beside B, C` the slice B is not moved.
+                            if found.contains(&format!("beside {word}")) {
+                                continue;
+                            }
+                            let at = tree.groups.iter().position(|g| g.path == word.as_bytes());
+                            assert!(!left_to_kubelet(&tree.groups[at.unwrap()]), "{found}");
+                        }
+                    }
+                }
+            }
+            let at = |path: &str| tree(&[pod_container(path, "poda")]).groups.pop().unwrap();
+            assert!(!left_to_kubelet(&at(&format!("{qos}/{pod}"))), "{pod}");
+        }
     }
 
     #[test]
