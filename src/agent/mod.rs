@@ -6,6 +6,7 @@ mod board;
 mod discover;
 mod inbox;
 mod log;
+mod managers;
 mod names;
 mod pacing;
 mod policy_file;

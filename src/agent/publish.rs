@@ -175,12 +175,6 @@ impl Loop {
                 .chain(&gauges.scan_note)
                 .cloned()
                 .collect(),
-            other_managers: self
-                .survey
-                .managers
-                .iter()
-                .map(|m| m.name.to_string())
-                .collect(),
             cannot_act: gauges.cannot_act,
             drifts: gauges.drifts,
             ..Header::default()

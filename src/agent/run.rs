@@ -30,7 +30,6 @@ const END_WITHIN: Span = Span::from_secs(3);
 /// Everything that the loop owns.
 pub(super) struct Loop {
     pub(super) loaded: Arc<Loaded>,
-    pub(super) survey: Survey,
     pub(super) forest: Forest<LinuxTree>,
     pub(super) tree: Topology,
     pub(super) sampler: Sampler<LinuxTree>,

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::ask::{Answer, Ask, Events, QUESTION_MAX};
 use super::board::{Board, Posted};
 use super::inbox::{Outbox, Reply, Request};
+use super::managers::Managers;
 use super::record::{Block, Recording};
 use super::side::Notes;
 use super::socket::{Allow, Peer};
@@ -51,6 +52,7 @@ pub(super) struct Desk {
     pub(super) outbox: Outbox,
     pub(super) reloads: mpsc::Sender<ReloadAsk>,
     pub(super) notes: Arc<Notes>,
+    pub(super) managers: Arc<Managers>,
     pub(super) allow: Allow,
     /// When the loop explained last; held by the one whose turn it is.
     pub(super) explained: Mutex<Option<Instant>>,
@@ -180,6 +182,9 @@ impl Desk {
         };
         let mut status = posted.status.clone();
         status.header.age_s = posted.age().as_secs_f64();
+        let managers = self.managers.load();
+        let names = managers.iter().map(|one| one.name.to_owned());
+        status.header.other_managers = names.collect();
         status.header.degraded.extend(self.notes.all());
         status.header.degraded.extend(self.recording.note());
         Answer::Status(Box::new(status))

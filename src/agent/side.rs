@@ -20,6 +20,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::board::Board;
 use super::inbox::{Inbox, Nudge, Outbox, inbox};
+use super::managers::{self, Managers};
 use super::names::{self, Names, NamesWanted, Wish};
 use super::policy_file::{Loaded, PolicyFile};
 use super::policy_watch::Reloader;
@@ -260,6 +261,7 @@ impl Work {
 
     async fn live(self, listener: tokio::net::UnixListener, signals: Signals) {
         let notes = Arc::new(Notes::default());
+        let managers = Arc::new(Managers::default());
         let (reloads, asks) = mpsc::channel(4);
         let sockets: Vec<PathBuf> = self
             .loaded
@@ -274,6 +276,7 @@ impl Work {
             outbox: self.outbox.clone(),
             reloads: reloads.clone(),
             notes: Arc::clone(&notes),
+            managers: Arc::clone(&managers),
             allow: self.allow,
             explained: tokio::sync::Mutex::new(None),
             recording: self.recording,
@@ -285,6 +288,7 @@ impl Work {
             Arc::clone(&notes),
         );
         tokio::spawn(reloader.run(asks));
+        tokio::spawn(managers::keep(managers));
         tokio::spawn(names::keep(sockets, self.names, self.wish, notes));
         tokio::spawn(service::watchdog(self.board, self.outbox.clone()));
         tokio::spawn(serve(listener, Arc::new(desk)));

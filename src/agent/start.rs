@@ -106,7 +106,6 @@ impl Loop {
             ),
             own: own_group().ok(),
             loaded,
-            survey,
             forest,
             tree: Topology::default(),
             sampler,

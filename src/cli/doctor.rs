@@ -4,7 +4,7 @@ use super::exit::{Exit, Failure};
 use super::term::{Screen, print, print_json};
 use super::{PolicyArgs, tree};
 use crate::agent::Names;
-use crate::host::{Capabilities, Place, Survey, Trigger, psi_interval};
+use crate::host::{Capabilities, GOVERNOR, Place, Survey, Trigger, psi_interval};
 use crate::kernel::controllers::Controller;
 use crate::model::{Absent, Bytes, Limit};
 use crate::report::{Check, Checks, Finding, checks_text};
@@ -62,10 +62,17 @@ fn judge(survey: &Survey, places: &[Place]) -> Checks {
         memlock(survey),
         realtime(survey),
     ]);
-    checks.extend(survey.managers.iter().map(|manager| Check {
+    // The doctor is no governor: the first one that runs is the host's own.
+    let mut expected = 1;
+    let others = survey.managers.iter().filter(|manager| {
+        let own = manager.name == GOVERNOR && expected > 0;
+        expected -= usize::from(own);
+        !own
+    });
+    checks.extend(others.map(|manager| Check {
         name: "other manager",
         finding: Finding::Note,
-        seen: manager.name.to_owned(),
+        seen: format!("{}: {}", manager.name, manager.seen),
         remedy: format!("{} {}", manager.name, manager.does),
     }));
     Checks {
@@ -353,7 +360,7 @@ fn realtime(survey: &Survey) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::{NoRoot, TreeRoot};
+    use crate::host::{Manager, NoRoot, TreeRoot};
     use crate::kernel::controllers::parse;
 
     /// A host on which all is well.
@@ -412,6 +419,25 @@ mod tests {
         );
         assert!(found(&checks, "pressure").remedy.contains("psi=1"));
         assert!(!checks.checks.iter().any(|check| check.name == "permission"));
+    }
+
+    #[test]
+    fn other_managers_are_named_and_of_governors_all_but_the_hosts_own() {
+        let mut survey = healthy();
+        let named = |name| Manager {
+            name,
+            does: "writes quotas",
+            seen: "process 7".to_owned(),
+        };
+        survey.managers = vec![named("koordlet"), named(GOVERNOR), named(GOVERNOR)];
+        let checks = judge(&survey, &[]);
+        let others = checks
+            .checks
+            .iter()
+            .filter(|check| check.name == "other manager");
+        let seen: Vec<&str> = others.map(|check| &*check.seen).collect();
+        assert_eq!(seen, ["koordlet: process 7", "another governor: process 7"]);
+        assert_eq!(checks.worst(), Finding::Note);
     }
 
     #[test]

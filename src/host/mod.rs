@@ -10,6 +10,7 @@ mod folder;
 mod forest;
 mod jiffies;
 mod linux;
+mod managers;
 pub mod map;
 mod pids;
 mod process;
@@ -32,6 +33,7 @@ pub use files::{Changes, HostFile, Listing, Opened, TreeFiles, open_path, read_t
 pub use folder::Folder;
 pub use forest::{Extent, Forest, Limits, PATH_MAX, Rules, Scan};
 pub use linux::{LinuxDir, LinuxFile, LinuxHandle, LinuxTree, NotARoot};
+pub use managers::{GOVERNOR, Manager, managers};
 pub use pids::Pids;
 pub use process::{Unprotected, be_spared_by_oom, lock_memory, raise_file_limit, run_in_real_time};
 pub use recognise::{NAME_MAX, recognise, shown};
@@ -39,7 +41,7 @@ pub use root::{NoRoot, TreeRoot, tree_root};
 pub use sample::Sampler;
 pub use start::{Refusal, open_tree, own_group, psi_interval};
 pub use states::{note_state, noted_states, states_file};
-pub use survey::{Capabilities, Manager, Place, Survey, Trigger, boot_id, find_root, managers};
+pub use survey::{Capabilities, Place, Survey, Trigger, boot_id, find_root};
 pub use wait::{FakeWaiter, Nudger, Wait, Waiter, Wakes};
 pub use whole_file::{FileError, read_whole};
 

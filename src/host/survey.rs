@@ -19,6 +19,7 @@ use rustix::process::{Resource, getrlimit};
 use super::clock::{Clock, HostClock};
 use super::errno::absent;
 use super::jiffies;
+use super::managers::{Manager, managers};
 use super::root::{NoRoot, TreeRoot, tree_root};
 use crate::kernel::controllers::{self, Controllers};
 use crate::kernel::psi::{self, StallKind, TRIGGER_MAX};
@@ -78,48 +79,6 @@ pub struct Capabilities {
     pub override_dac: bool,
 }
 
-/// Another program that writes into cgroups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Manager {
-    /// Its name.
-    pub name: &'static str,
-    /// What it does there, and what we do about it.
-    pub does: &'static str,
-}
-
-/// Managers are told by their unit's cgroup, which no container can forge.
-const MANAGERS: [(&str, Manager); 8] = {
-    const fn manager(name: &'static str, does: &'static str) -> Manager {
-        Manager { name, does }
-    }
-    const KUBELET: &str = "rewrites its own slices about every minute; governor leaves those to it";
-    const KILLS: &str =
-        "kills under memory pressure; governor tightens before that, and both may act";
-    [
-        ("system.slice/kubelet.service", manager("kubelet", KUBELET)),
-        ("system.slice/k3s.service", manager("k3s", KUBELET)),
-        (
-            "system.slice/k3s-agent.service",
-            manager("k3s-agent", KUBELET),
-        ),
-        (
-            "system.slice/systemd-oomd.service",
-            manager("systemd-oomd", KILLS),
-        ),
-        ("system.slice/oomd.service", manager("oomd", KILLS)),
-        ("system.slice/earlyoom.service", manager("earlyoom", KILLS)),
-        ("system.slice/nohang.service", manager("nohang", KILLS)),
-        (
-            "init.scope",
-            manager(
-                "systemd",
-                "daemon-reload and set-property revert direct writes; governor sets them again, \
-                 a bounded number of times",
-            ),
-        ),
-    ]
-};
-
 /// A group that holds containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -157,7 +116,7 @@ impl Survey {
             swap: read(Path::new("/proc/meminfo"))
                 .and_then(|text| meminfo::parse(&text))
                 .and_then(|meminfo| meminfo.swap_total),
-            managers: point.map(managers).unwrap_or_default(),
+            managers: managers(point),
             root,
         }
     }
@@ -208,13 +167,6 @@ pub fn find_root() -> Result<TreeRoot, NoRoot> {
 /// Why it could not be read.
 pub fn boot_id() -> Reading<Vec<u8>> {
     read(Path::new("/proc/sys/kernel/random/boot_id"))
-}
-
-/// The other managers of cgroups whose units have a cgroup under `root`.
-#[must_use]
-pub fn managers(root: &Path) -> Vec<Manager> {
-    let present = MANAGERS.iter().filter(|(unit, _)| root.join(unit).is_dir());
-    present.map(|(_, manager)| *manager).collect()
 }
 
 fn absent_io(error: &std::io::Error) -> Absent {
@@ -333,18 +285,6 @@ mod tests {
         );
         assert_eq!(effective(b"CapInh:\t0\n"), None);
         assert_eq!(effective(b"CapEff:\tnonsense\n"), None);
-    }
-
-    #[test]
-    fn a_manager_is_told_by_the_cgroup_of_its_unit() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(managers(dir.path()).is_empty());
-        std::fs::create_dir_all(dir.path().join("system.slice/kubelet.service")).unwrap();
-        // A container may have any name; it has no unit of that name.
-        std::fs::create_dir_all(dir.path().join("system.slice/docker-earlyoom.scope")).unwrap();
-        let found = managers(dir.path());
-        let names: Vec<_> = found.iter().map(|manager| manager.name).collect();
-        assert_eq!(names, ["kubelet"]);
     }
 
     #[test]
