@@ -22,6 +22,8 @@ use crate::policy::Brain;
 const CHORES_APART: Span = Span::from_secs(1);
 /// Likewise while what is held stands in calm: then they are the longest that a victim waits for us.
 const CHORES_IN_WATCH: Span = Span::from_secs(5);
+/// Likewise where somebody wrote a held knob: no sooner after the last look.
+const LOOKS_APART: Span = Span::from_millis(100);
 /// Groups whose knobs are read again at each round of chores.
 const REFRESHED: usize = 2;
 /// How long the end waits for slow writes before it writes the originals itself.
@@ -59,6 +61,8 @@ pub(super) struct Loop {
     /// Up to when the slow re-scan is paid for.
     pub(super) rescanned: Time,
     pub(super) chores: Time,
+    /// Somebody wrote a held knob, which was not looked at yet.
+    pub(super) written: bool,
 }
 
 /// Governs until it is told to stop, then gives everything back.
@@ -129,13 +133,9 @@ impl Loop {
             } else if self.scan_due.is_some_and(|due| due <= now) {
                 self.scan(Extent::Changed);
             }
+            self.written |= wakes.knob;
             self.tick(wakes.doorbell);
-            let apart = if self.pace == Pace::Watch {
-                CHORES_IN_WATCH
-            } else {
-                CHORES_APART
-            };
-            if now.since(self.chores) >= apart {
+            if now.since(self.chores) >= self.chores_apart() {
                 self.chores(now);
                 refresh = true;
             }
@@ -145,7 +145,25 @@ impl Loop {
             self.side.board.beat();
             self.pacing.settle(clock.now(), clock.thread_cpu());
             due = self.pacing.due(clock.now(), self.interval());
+            if self.written {
+                due = due.min(self.chores + LOOKS_APART);
+            }
         }
+    }
+
+    const fn chores_apart(&self) -> Span {
+        match self.pace {
+            _ if self.written => LOOKS_APART,
+            Pace::Watch => CHORES_IN_WATCH,
+            Pace::Quiet | Pace::Alert => CHORES_APART,
+        }
+    }
+
+    /// Hears of writes to what is held from now on; those up to now, our own among them, are looked at
+    /// already.
+    fn watch_knobs(&mut self) {
+        let mut held = self.knobs.held().map(|held| (held.group, held.knob));
+        self.waiter.watch_knobs(&mut self.forest, &mut held);
     }
 
     /// Does what the side thread asks for; whether somebody wants to read the status. `Err`: who asked
@@ -218,14 +236,20 @@ impl Loop {
             if !matches!(outcome.written, Written::Done) {
                 tracing::debug!(?change, ?outcome, "a change");
             }
+            // What stands there now is the original: the next chores tell the brain.
+            self.written |= outcome.written == Written::Drifted;
             self.sample.outcomes.push(outcome);
         }
+        let wrote = !step.changes.is_empty();
         tell(&step.events, &self.tree, &self.side.board);
         self.pace = step.pace;
         self.matters.clear();
         self.matters.extend_from_slice(&step.matters);
         if !silent(&self.brain).eq(self.silent.iter().copied()) {
             self.arm();
+        }
+        if wrote && !self.written {
+            self.watch_knobs();
         }
     }
 
@@ -238,6 +262,8 @@ impl Loop {
     /// What has to be done now and then.
     fn chores(&mut self, now: Time) {
         self.chores = now;
+        self.written = false;
+        self.watch_knobs();
         self.knobs
             .check(&mut self.forest, &mut self.sample.outcomes);
         self.knobs

@@ -126,6 +126,7 @@ impl Loop {
             scan_due: None,
             rescanned: now,
             chores: now,
+            written: false,
         })
     }
 }

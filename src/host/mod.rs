@@ -9,6 +9,7 @@ mod files;
 mod folder;
 mod forest;
 mod jiffies;
+mod knob_watch;
 mod linux;
 mod managers;
 pub mod map;

@@ -10,8 +10,9 @@ use super::errno::absent;
 use super::fake::FakeTree;
 use super::files::TreeFiles;
 use super::forest::Forest;
+use super::knob_watch::KnobWatch;
 use super::linux::LinuxTree;
-use crate::model::{GroupId, Reading, Resource, Time, Topology};
+use crate::model::{GroupId, Knob, Reading, Resource, Time, Topology};
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -31,6 +32,8 @@ pub struct Wakes {
     /// Groups came or went. Not told again before [`Wait::watch_tree`], so that a flood of changes
     /// does not keep the loop awake.
     pub tree: bool,
+    /// Somebody wrote a held knob. Not told again before [`Wait::watch_knobs`], for the same reason.
+    pub knob: bool,
     /// Another thread wants something.
     pub nudge: bool,
     /// The moment has come.
@@ -55,6 +58,14 @@ pub trait Wait<T: TreeFiles> {
     /// Wants to be told of changes in the tree again: to be called before the scan that answers
     /// one, so that none is lost in between.
     fn watch_tree(&mut self);
+
+    /// Wants to be told of writes to these knobs and no others, from now on: to be called before the look
+    /// that answers one, so that none is lost in between.
+    fn watch_knobs(
+        &mut self,
+        forest: &mut Forest<T>,
+        held: &mut dyn Iterator<Item = (GroupId, Knob)>,
+    );
 }
 
 /// Wakes the loop from any thread.
@@ -73,7 +84,8 @@ impl Nudger {
 const TIMER: u64 = 0;
 const NUDGE: u64 = 1;
 const TREE: u64 = 2;
-const FIRST_DOORBELL: u64 = 3;
+const KNOBS: u64 = 3;
+const FIRST_DOORBELL: u64 = 4;
 
 /// Events that are taken in one wake.
 const EVENTS: usize = 64;
@@ -85,12 +97,13 @@ pub struct Waiter {
     timer: OwnedFd,
     nudge: Nudger,
     tree: Option<OwnedFd>,
+    knobs: Option<KnobWatch>,
     doorbells: Doorbells,
     rung: Vec<(GroupId, Resource)>,
 }
 
 impl Waiter {
-    /// Sleeps over this tree, with at most `most` doorbells.
+    /// Sleeps over this tree, with at most `most` doorbells, and room for as many watched knobs.
     ///
     /// # Errors
     /// Why the kernel gave none of the descriptors that it takes.
@@ -105,10 +118,14 @@ impl Waiter {
             Some(fd) => Some(rustix::io::fcntl_dupfd_cloexec(fd, 0).map_err(absent)?),
             None => None,
         };
+        // Without it, what others write is seen when the knobs are read back.
+        let knobs = KnobWatch::new(most).ok();
+        let once = EventFlags::IN | EventFlags::ONESHOT;
         for (fd, number, flags) in [
-            (Some(&timer), TIMER, EventFlags::IN),
-            (Some(&nudge), NUDGE, EventFlags::IN),
-            (tree.as_ref(), TREE, EventFlags::IN | EventFlags::ONESHOT),
+            (Some(timer.as_fd()), TIMER, EventFlags::IN),
+            (Some(nudge.as_fd()), NUDGE, EventFlags::IN),
+            (tree.as_ref().map(AsFd::as_fd), TREE, once),
+            (knobs.as_ref().map(AsFd::as_fd), KNOBS, once),
         ] {
             if let Some(fd) = fd {
                 epoll::add(&epoll, fd, EventData::new_u64(number), flags).map_err(absent)?;
@@ -119,6 +136,7 @@ impl Waiter {
             timer,
             nudge: Nudger(Arc::new(nudge)),
             tree,
+            knobs,
             doorbells: Doorbells::new(rings_at, most, FIRST_DOORBELL),
             rung: Vec::with_capacity(EVENTS),
         })
@@ -148,6 +166,7 @@ impl Waiter {
                 let _ = read(self.nudge.0.as_fd(), &mut [0; 8]);
             }
             TREE => wakes.tree = true,
+            KNOBS => wakes.knob = true,
             number => {
                 let flags = event.flags;
                 if flags.intersects(EventFlags::ERR | EventFlags::HUP) {
@@ -224,6 +243,18 @@ impl Wait<LinuxTree> for Waiter {
             let _ = epoll::modify(&self.epoll, tree, EventData::new_u64(TREE), flags);
         }
     }
+
+    fn watch_knobs(
+        &mut self,
+        forest: &mut Forest<LinuxTree>,
+        held: &mut dyn Iterator<Item = (GroupId, Knob)>,
+    ) {
+        if let Some(knobs) = &mut self.knobs {
+            knobs.keep(forest, held);
+            let flags = EventFlags::IN | EventFlags::ONESHOT;
+            let _ = epoll::modify(&self.epoll, &*knobs, EventData::new_u64(KNOBS), flags);
+        }
+    }
 }
 
 fn timespec(time: Time) -> Timespec {
@@ -291,13 +322,17 @@ impl Wait<FakeTree> for FakeWaiter {
     }
 
     fn watch_tree(&mut self) {}
+
+    fn watch_knobs(
+        &mut self,
+        _forest: &mut Forest<FakeTree>,
+        _held: &mut dyn Iterator<Item = (GroupId, Knob)>,
+    ) {
+    }
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "tests work on a folder and with threads"
-)]
+#[allow(clippy::disallowed_methods, reason = "tests use a folder and threads")]
 mod tests {
     use super::super::clock::{Clock, HostClock};
     use super::super::files::open_path;
@@ -325,6 +360,7 @@ mod tests {
     const TIMED_OUT: Wakes = Wakes {
         doorbell: false,
         tree: false,
+        knob: false,
         nudge: false,
         timed_out: true,
     };
