@@ -109,6 +109,20 @@ impl Gauges {
     }
 }
 
+/// Tells the log of every knob that was set again after somebody else wrote it. What is let go is an event.
+pub(super) fn tell_set_again(outcomes: &[Outcome], tree: &Topology) {
+    let again = outcomes
+        .iter()
+        .filter(|outcome| outcome.written == Written::Reasserted);
+    for outcome in again {
+        let name = tree
+            .find(outcome.group)
+            .map_or_else(String::new, |(_, group)| group.name());
+        let (knob, name) = (outcome.knob.file(), name.escape_debug());
+        tracing::warn!("somebody else wrote {knob} of {name}: ours is set again");
+    }
+}
+
 /// Tells events to the log and to those who ask for them.
 pub(super) fn tell(events: &[Event], tree: &Topology, board: &Board) {
     let told = events.iter().map(|event| {

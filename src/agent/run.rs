@@ -7,7 +7,7 @@ use super::act::usual_state;
 use super::discover::{SCAN_APART, silent};
 use super::inbox::Request;
 use super::pacing::Pacing;
-use super::publish::{Gauges, tell};
+use super::publish::{Gauges, tell, tell_set_again};
 use super::record::{Moment, Recorder};
 use super::start::{Knobs, RunError, open_knobs};
 use super::{Loaded, PolicyFile, Restored, Side};
@@ -222,6 +222,7 @@ impl Loop {
         self.gauges.sampled(&self.sample);
         self.knobs.poll(&mut self.forest, &mut self.sample.outcomes);
         self.gauges.count(&self.sample.outcomes);
+        tell_set_again(&self.sample.outcomes, &self.tree);
         self.held.clear();
         let held = self.brain.held();
         self.held
@@ -285,6 +286,7 @@ impl Loop {
 
     fn take_policy(&mut self, loaded: Arc<Loaded>) {
         let loaded = self.take_mode(loaded);
+        self.knobs.set_others(loaded.policy.release.others);
         let again = loaded.policy.containers != self.loaded.policy.containers;
         self.globs = ContainerGlobs::new(&loaded.policy);
         self.protect = Protect::new(&loaded.policy);

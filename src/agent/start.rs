@@ -199,6 +199,7 @@ pub(super) fn open_knobs<T: TreeFiles>(
         why: why(&error),
     })?;
     let mut knobs = Actuator::enforcing(page, journal, left, writer);
+    knobs.set_others(loaded.policy.release.others);
     knobs.set_mode(mode);
     Ok(knobs)
 }

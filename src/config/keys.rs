@@ -1,7 +1,7 @@
 //! The one table of keys. It drives reading, the suggestions for unknown keys, the texts of
 //! problems, the difference of two policies, and the test that the shipped file documents all.
 
-use crate::model::{Bytes, Matcher, Mode, Policy, Share, Span, Weight};
+use crate::model::{Bytes, Matcher, Mode, Others, Policy, Share, Span, Weight};
 
 /// Where a key's value stands in a policy.
 pub(super) type At<T> = fn(&mut Policy) -> &mut T;
@@ -22,6 +22,8 @@ pub(super) struct Key {
 pub(super) enum Field {
     /// `mode`.
     Mode(At<Mode>),
+    /// `release.others`.
+    Others(At<Others>),
     /// `true` or `false`.
     Flag(At<bool>),
     /// A percentage; the range in percent.
@@ -259,6 +261,12 @@ pub(super) static KEYS: &[Key] = &[
         "escape",
         Field::Span(|p| &mut p.release.escape, s(1), s(3600)),
     ),
+    key(
+        "release",
+        "others",
+        Field::Others(|p| &mut p.release.others),
+    )
+    .also(&["drift", "conflict", "writers"]),
     key(
         "runtime",
         "budget",

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use super::globs;
 use super::keys::{EntryField, Field};
-use crate::model::{Bytes, Matcher, Mode, Policy, Runtime, Share, Span, Weight};
+use crate::model::{Bytes, Matcher, Mode, Others, Policy, Runtime, Share, Span, Weight};
 
 /// Says what is wrong with a value: where, and in a few words that stand under the place.
 pub(super) type Wrong<'a> = &'a mut dyn FnMut(Range<usize>, String);
@@ -16,7 +16,9 @@ pub(super) type Wrong<'a> = &'a mut dyn FnMut(Range<usize>, String);
 /// More entries than this in one list are a mistake, and would slow the matching of every cgroup.
 pub(super) const LIST_MAX: usize = 1_000;
 
-const MODES: [(Mode, &str); 2] = [(Mode::Enforce, "enforce"), (Mode::DryRun, "dry-run")];
+const MODES: [Mode; 2] = [Mode::Enforce, Mode::DryRun];
+
+const OTHERS: [Others; 3] = [Others::Yield, Others::Reassert, Others::Alert];
 
 const RUNTIMES: [Runtime; 8] = [
     Runtime::Docker,
@@ -34,6 +36,7 @@ impl Field {
     pub(super) fn expected(&self) -> String {
         match self {
             Field::Mode(_) => r#""enforce" or "dry-run""#.to_owned(),
+            Field::Others(_) => r#""yield", "reassert" or "alert""#.to_owned(),
             Field::Flag(_) => "true or false, without quotes".to_owned(),
             Field::Share(_, least, most) => {
                 let (least, most) = (percent(*least), percent(*most));
@@ -69,6 +72,7 @@ impl Field {
         let policy = &mut policy.clone();
         match self {
             Field::Mode(at) => quoted(mode_word(*at(policy))),
+            Field::Others(at) => quoted(others_word(*at(policy))),
             Field::Flag(at) => at(policy).to_string(),
             Field::Share(at, ..) => percent(at(policy).get() * 100.0),
             Field::Span(at, ..) => span_text(*at(policy)),
@@ -88,6 +92,7 @@ impl Field {
     pub(super) fn read(&self, value: &Spanned<DeValue<'_>>, policy: &mut Policy, wrong: Wrong<'_>) {
         match self {
             Field::Mode(at) => keep(value, at(policy), mode(value.get_ref()), wrong),
+            Field::Others(at) => keep(value, at(policy), others(value.get_ref()), wrong),
             Field::Flag(at) => keep(value, at(policy), flag(value.get_ref()), wrong),
             Field::Share(at, least, most) => {
                 let read = share(value.get_ref()).and_then(|p| within(p, *least, *most, percent));
@@ -249,14 +254,28 @@ fn with_unit<'v>(value: &'v DeValue<'_>, lacks: &str) -> Result<&'v str, String>
 
 fn mode(value: &DeValue<'_>) -> Result<Mode, String> {
     let text = string(value)?;
-    let known = MODES.into_iter().find(|(_, word)| *word == text);
-    Ok(known.ok_or("no such mode")?.0)
+    let known = MODES.into_iter().find(|one| mode_word(*one) == text);
+    Ok(known.ok_or("no such mode")?)
 }
 
 fn mode_word(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "enforce",
         Mode::DryRun => "dry-run",
+    }
+}
+
+fn others(value: &DeValue<'_>) -> Result<Others, String> {
+    let text = string(value)?;
+    let known = OTHERS.into_iter().find(|one| others_word(*one) == text);
+    Ok(known.ok_or("no such word")?)
+}
+
+fn others_word(others: Others) -> &'static str {
+    match others {
+        Others::Yield => "yield",
+        Others::Reassert => "reassert",
+        Others::Alert => "alert",
     }
 }
 

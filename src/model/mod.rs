@@ -33,7 +33,7 @@ pub use plan::{
     Verdict, WhyNobody, Written,
 };
 pub use policy::{
-    CpuPolicy, DetectPolicy, IoPolicy, Matcher, MemoryPolicy, Mode, PidsPolicy, Policy,
+    CpuPolicy, DetectPolicy, IoPolicy, Matcher, MemoryPolicy, Mode, Others, PidsPolicy, Policy,
     RecordPolicy, ReleasePolicy, RuntimePolicy,
 };
 pub use replay::{

@@ -41,6 +41,19 @@ pub enum Mode {
     DryRun,
 }
 
+/// What is done about a held knob that somebody else wrote to a third value, neither ours nor the
+/// original. (The original itself is set again in all of them, a bounded number of times.)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Others {
+    /// Their value stands and is the original from then on; what is held is decided anew.
+    #[default]
+    Yield,
+    /// Ours is set again, a bounded number of times; their value is what goes back in the end.
+    Reassert,
+    /// Their value stands and is told; the container is left alone for a while.
+    Alert,
+}
+
 /// `[detect]`: when stall is harm, and when harm is an alarm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DetectPolicy {
@@ -137,6 +150,8 @@ pub struct ReleasePolicy {
     pub lease: Span,
     /// `escape`: how long a hard cap stands before it is given a trial release.
     pub escape: Span,
+    /// `others`: what is done about a held knob that somebody else wrote.
+    pub others: Others,
 }
 
 /// `[runtime]`: the governor itself.
@@ -231,6 +246,7 @@ impl Default for Policy {
                 step: Span::from_millis(500),
                 lease: Span::from_secs(30),
                 escape: Span::from_secs(10),
+                others: Others::Yield,
             },
             runtime: RuntimePolicy {
                 budget: Share::new(0.01),

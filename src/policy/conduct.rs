@@ -38,6 +38,15 @@ impl Track {
         self.struck = Some(at);
     }
 
+    /// Takes somebody else's value for a new beginning, unless that was done less than `apart` ago.
+    pub(super) fn yields(&mut self, at: Time, apart: Span) -> bool {
+        let may = self.yielded.is_none_or(|last| at.since(last) >= apart);
+        if may {
+            self.yielded = Some(at);
+        }
+        may
+    }
+
     /// Its last exoneration of this resource, which may be over.
     pub(super) const fn exonerated(&self, resource: Resource) -> Option<Exonerated> {
         self.exonerated[resource as usize]

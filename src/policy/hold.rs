@@ -5,7 +5,7 @@ use super::intervention::Beside;
 use super::ladder::Place;
 use super::lift::Lifting;
 use crate::model::{
-    Absent, Change, End, EventKind, GroupId, Knob, Outcome, Resource, Span, Written,
+    Absent, Change, End, EventKind, GroupId, Knob, Others, Outcome, Resource, Span, Written,
 };
 
 /// A lease is renewed when this part of it has passed.
@@ -107,7 +107,9 @@ impl Brain {
             track.strain_mut(held.resource).residual = 0.0;
         }
         let now = self.now;
+        // Who lost a limit by somebody else's hand did not come back to it by his own.
         if held.proved
+            && end != End::Drifted
             && let Some(track) = self.track_mut(held.aggressor)
         {
             track.strike(now);
@@ -170,7 +172,8 @@ impl Brain {
     }
 
     /// A write that failed, or a knob that is somebody else's now, ends the intervention, on whatever
-    /// rung it was: to hold on to the others would be half a hold, and to write it again a fight.
+    /// rung it was: to hold on to the others would be half a hold, and to write it again a fight. With
+    /// `yield` the container may be held again at once, from what stands there now.
     pub(super) fn learn_outcome(&mut self, outcome: &Outcome) {
         if outcome.knob == Knob::CpuWeight
             && let Some(at) = self.lifter(outcome.group)
@@ -210,8 +213,21 @@ impl Brain {
         };
         self.tell(told, at);
         if let Some(held) = self.held.get(at) {
-            self.exonerate(held.aggressor, held.resource);
+            let (aggressor, resource) = (held.aggressor, held.resource);
+            if outcome.written != Written::Drifted || !self.yields(aggressor) {
+                self.exonerate(aggressor, resource);
+            }
         }
         self.release(at, end);
+    }
+
+    /// Whether somebody else's value is a new beginning for this container: not again before the time of an
+    /// exoneration has passed, so that one who writes all the time is not answered all the time.
+    fn yields(&mut self, aggressor: GroupId) -> bool {
+        let (now, apart) = (self.now, self.policy.detect.exonerate);
+        self.policy.release.others == Others::Yield
+            && self
+                .track_mut(aggressor)
+                .is_some_and(|track| track.yields(now, apart))
     }
 }

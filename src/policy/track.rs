@@ -75,6 +75,9 @@ pub(super) struct Track {
     pub strikes: u32,
     /// When the last strike was.
     pub struck: Option<Time>,
+    /// When somebody else's value in one of its knobs was last taken for a new beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) yielded: Option<Time>,
     /// Hard rungs that turned out wrong, lately.
     pub wrong: u32,
     pub role: Role,
@@ -138,6 +141,7 @@ impl Track {
             cleared: 0,
             strikes: 0,
             struck: None,
+            yielded: None,
             wrong: 0,
             role: Role::Calm,
             role_since: at,

@@ -14,10 +14,13 @@
 use super::hold::{Goal, Held, Hold, Wish};
 use super::journal::{Journal, SlotId, Store};
 use super::journal_format::{Idled, KnobText, Record, SLOTS, StoredPath};
+use super::others::Wrote;
 use super::writer::SlowWriter;
 use crate::host::{KnobFiles, KnobHandle};
 use crate::kernel::knob;
-use crate::model::{Absent, Bytes, Change, GroupId, Knob, KnobValue, Mode, Outcome, Time, Written};
+use crate::model::{
+    Absent, Bytes, Change, GroupId, Knob, KnobValue, Mode, Others, Outcome, Time, Written,
+};
 
 /// Carries changes out, or in dry-run says what it would do.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct Actuator<H, S> {
     pub(super) tools: Option<Tools<H, S>>,
     /// Whether new holds are only told, though they could be written.
     only_tells: bool,
+    /// What is done about a third value.
+    pub(super) others: Others,
     /// Size of a page: what the kernel rounds sizes down to.
     page: Bytes,
     /// By journal slot, up to the last that is used: the journal gives the first free one, so the
@@ -81,6 +86,8 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                 wish: Wish::GiveBack,
                 wanted: record.original,
                 under_way: None,
+                sense: Sense::Tighter,
+                wrote: Wrote::default(),
                 reasserted: 0,
                 told: None,
             };
@@ -89,6 +96,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         Actuator {
             tools: Some(Tools { journal, writer }),
             only_tells: false,
+            others: Others::default(),
             page,
             holds,
             news: Vec::with_capacity(SLOTS),
@@ -101,6 +109,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         Actuator {
             tools: None,
             only_tells: true,
+            others: Others::default(),
             page,
             holds: Vec::new(),
             news: Vec::new(),
@@ -262,6 +271,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         hold.aggressor = want.aggressor;
         hold.record.lease = want.lease;
         hold.wish = Wish::Hold;
+        hold.sense = want.sense;
         hold.wanted = want.text;
         tools.journal.update(slot, &hold.record);
         if hold.under_way.is_some() {
@@ -349,6 +359,8 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             wish,
             wanted: want.text,
             under_way: None,
+            sense: want.sense,
+            wrote: Wrote::default(),
             reasserted: 0,
             told: None,
         };

@@ -1,6 +1,8 @@
 //! One held knob, and what is under way with it.
 
+use super::actuate::Sense;
 use super::journal_format::{KnobText, Record};
+use super::others::Wrote;
 use super::writer::Ticket;
 use crate::model::{Absent, GroupId, Knob, Time};
 
@@ -15,7 +17,11 @@ pub(super) struct Hold {
     /// What shall stand while the wish is [`Wish::Hold`] or [`Wish::Serve`].
     pub(super) wanted: KnobText,
     pub(super) under_way: Option<UnderWay>,
-    /// How often it was found reverted and set again.
+    /// Whether it may leave more than stood there before us.
+    pub(super) sense: Sense,
+    /// What it wrote, lately.
+    pub(super) wrote: Wrote,
+    /// How often it was set again after somebody else wrote it.
     pub(super) reasserted: u8,
     /// The failure that was told last; the same one is not told again.
     pub(super) told: Option<Absent>,

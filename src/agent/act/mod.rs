@@ -5,7 +5,8 @@
 //! | `actuate` | a plan's changes in, outcomes out |
 //! | `steps` | one knob: compare, write, read back, judge |
 //! | `depend` | knobs that cannot be held alone |
-//! | `watch` | what time does to held knobs: slow writes, leases, other writers |
+//! | `watch` | what time does to held knobs: slow writes, leases, what others wrote |
+//! | `others` | a knob that somebody else wrote: whose value counts |
 //! | `undo` | one knob back to its original |
 //! | `restore` | everything that an earlier run held |
 //! | `left` | the same, wherever earlier runs kept their journals |
@@ -18,6 +19,7 @@ mod hold;
 mod journal;
 mod journal_format;
 mod left;
+mod others;
 mod restore;
 mod steps;
 mod undo;
@@ -29,9 +31,9 @@ pub use hold::{Held, Phase};
 pub use journal::{Fault, Found, Journal, JournalError, SlotId, Store};
 pub use journal_format::{BootId, Idled, KnobText, Record, SLOTS, StoredPath};
 pub use left::{Left, Places, is_in_use, restore_left, usual_state};
+pub use others::REASSERTS;
 pub use restore::{RestoreItem, RestoreReport, restore, restore_all};
 pub use undo::Undone;
-pub use watch::REASSERTS;
 pub use writer::SlowWriter;
 
 #[cfg(test)]

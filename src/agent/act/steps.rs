@@ -35,6 +35,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             }
             Err(why) => return Written::Failed(why),
         };
+        self.recognise(slot, found);
         let Some((tools, hold)) = self.tools_and_hold(slot) else {
             return Written::Failed(Absent::Gone);
         };
@@ -44,10 +45,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                 self.undone(slot, Undone::AlreadyOriginal, files)
             }
             (Standing::Ours, Wish::GiveBack) => self.write(slot, found, Goal::GiveBack, files),
-            (Standing::Theirs(_), _) => {
-                self.let_go(slot, files);
-                Written::Drifted
-            }
+            (Standing::Theirs(third), _) => self.meet(slot, third, files),
             (Standing::Original | Standing::Ours, Wish::Hold | Wish::Serve(_)) => {
                 if standing == Standing::Ours {
                     hold.record.ours = Some(found);
@@ -93,6 +91,9 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             Goal::Tighten | Goal::Reassert => hold.wanted,
             Goal::GiveBack => hold.record.original,
         };
+        if goal != Goal::GiveBack {
+            hold.wrote.note(knob, text);
+        }
         if !knob.may_wait() {
             let result = files.write_knob(group, knob, text.as_bytes());
             return self.settle(slot, goal, result, files);
@@ -141,11 +142,12 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             };
         }
         let why = result.err().unwrap_or(Absent::Refused);
+        self.recognise(slot, found);
+        let Some(record) = self.hold_at(slot).map(|hold| hold.record) else {
+            return Written::Failed(Absent::Gone);
+        };
         match undo::standing(&record, found) {
-            Standing::Theirs(_) => {
-                self.let_go(slot, files);
-                Written::Drifted
-            }
+            Standing::Theirs(third) => self.meet(slot, third, files),
             // Nothing of ours ever stood there.
             Standing::Original if record.ours.is_none() => {
                 self.let_go(slot, files);

@@ -9,9 +9,6 @@ use crate::host::{KnobFiles, KnobHandle};
 use crate::kernel::knob;
 use crate::model::{Absent, Knob, Outcome, Time, Written};
 
-/// How often one hold is set again after it was found at its original.
-pub const REASSERTS: u8 = 5;
-
 impl<H: KnobHandle, S: Store> Actuator<H, S> {
     /// Takes in what the slow writer has finished and what else became of earlier changes. To be
     /// called at every tick; costs nothing when nothing is under way.
@@ -146,6 +143,12 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
 
     /// Writes one original, whatever the slow writer does.
     fn undo_now(&mut self, slot: SlotId, files: &mut impl KnobFiles<Handle = H>) -> Written {
+        if let Some(found) = self
+            .hold_at(slot)
+            .and_then(|hold| undo::read(&hold.record, files).ok())
+        {
+            self.recognise(slot, found);
+        }
         let Some((tools, hold)) = self.tools_and_hold(slot) else {
             return Written::Failed(Absent::Gone);
         };
@@ -236,40 +239,21 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             }
         };
         let stands = knob::same(record.knob, wanted.as_bytes(), found.as_bytes());
-        if stands && record.next.is_none() {
+        let settled = record.next.is_none();
+        if stands && settled {
             return;
         }
+        self.recognise(slot, found);
         self.step(slot, files, out, |this, files| {
-            match undo::standing(&record, found) {
-                Standing::Original if !stands => this.reassert(slot, files),
+            let standing = this
+                .hold_at(slot)
+                .map(|hold| undo::standing(&hold.record, found));
+            match standing {
+                Some(Standing::Original) if !stands => this.reassert(slot, files),
+                Some(Standing::Ours) if !stands && settled => this.reassert(slot, files),
                 _ => this.advance(slot, Goal::Tighten, files),
             }
         });
-    }
-
-    fn reassert(&mut self, slot: SlotId, files: &mut impl KnobFiles<Handle = H>) -> Written {
-        let Some(hold) = self.hold_mut(slot) else {
-            return Written::Queued;
-        };
-        if hold.reasserted >= REASSERTS {
-            self.let_go(slot, files);
-            return Written::GaveUp;
-        }
-        hold.reasserted += 1;
-        let want = super::actuate::Want {
-            group: hold.record.group,
-            knob: hold.record.knob,
-            text: hold.wanted,
-            aggressor: hold.aggressor,
-            // It goes where it was already.
-            sense: super::actuate::Sense::Lift,
-            now: hold.record.since,
-            lease: hold.record.lease,
-        };
-        match self.prepare(&want, files) {
-            Ok(()) => self.advance(slot, Goal::Reassert, files),
-            Err(why) => Written::Failed(why),
-        }
     }
 
     /// Does one thing to a slot and tells what came of it, unless that is nothing new.

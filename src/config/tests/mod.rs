@@ -69,6 +69,7 @@ fn every_key_is_read_into_its_own_place() {
         step = "1s"
         lease = "1m"
         escape = "20s"
+        others = "alert"
         [runtime]
         budget = "2.5%"
         socket = "/run/other/sock"

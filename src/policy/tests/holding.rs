@@ -3,8 +3,8 @@
 
 use super::world::World;
 use crate::model::{
-    Absent, EventKind, Group, GroupId, Knob, KnobValue, Outcome, Policy, Resource, Role, Verdict,
-    Weight, Written,
+    Absent, EventKind, Group, GroupId, Knob, KnobValue, Others, Outcome, Policy, Resource, Role,
+    Verdict, Weight, Written,
 };
 use crate::policy::track::tests::{container, pod_container, service};
 
@@ -248,6 +248,9 @@ fn a_lift_ends_with_the_policy_that_allows_it_and_where_its_group_gets_another_c
 #[test]
 fn somebody_elses_value_in_a_knob_of_a_lower_rung_ends_all_of_it() {
     let mut world = for_the_idle_rung();
+    let mut policy = world.brain.policy.clone();
+    policy.release.others = Others::Alert;
+    world.brain.set_policy(policy);
     world.tick();
     let group = world.id("/hog");
     world.knobs.remove(&(group, Knob::CpuWeight));

@@ -2,8 +2,8 @@
 
 use super::world::{CONFIRMED, TICK, World};
 use crate::model::{
-    Change, EventKind, Knob, Outcome, Pace, Policy, Resource, Role, Sample, Share, Span, Verdict,
-    WhyNobody, Written,
+    Change, EventKind, Knob, Others, Outcome, Pace, Policy, Resource, Role, Sample, Share, Span,
+    Verdict, WhyNobody, Written,
 };
 use crate::policy::track::tests::{container, service, tree};
 
@@ -183,6 +183,46 @@ fn somebody_elses_value_ends_the_intervention() {
     world.tick();
     assert!(world.has_told(|kind| matches!(kind, EventKind::Drift { .. })));
     assert_eq!(world.brain.held().count(), 0);
+}
+
+/// A world in which the hog is held, and what happened when somebody else wrote its weight, as often as told.
+fn written_by_others(others: Others, times: usize, apart_s: f64) -> World {
+    let mut policy = Policy::default();
+    policy.release.others = others;
+    let mut world = World::pair(0.8, policy);
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(2.0);
+    let group = world.id("/hog");
+    for _ in 0..times {
+        let knob = Knob::CpuWeight;
+        assert!(world.knobs.remove(&(group, knob)).is_some());
+        world.outcomes.push(Outcome {
+            group,
+            knob,
+            written: Written::Drifted,
+        });
+        world.run(apart_s);
+    }
+    world
+}
+
+#[test]
+fn with_yield_harm_under_somebody_elses_value_is_answered_anew_at_once() {
+    let world = written_by_others(Others::Yield, 1, 1.0);
+    assert_eq!(world.brain.held().count(), 1, "{:?}", world.told);
+    let world = written_by_others(Others::Alert, 1, 1.0);
+    assert_eq!(world.brain.held().count(), 0, "{:?}", world.told);
+    let world = written_by_others(Others::Reassert, 1, 1.0);
+    assert_eq!(world.brain.held().count(), 0, "{:?}", world.told);
+}
+
+#[test]
+fn with_yield_one_who_writes_on_is_not_answered_each_time() {
+    let world = written_by_others(Others::Yield, 2, 1.0);
+    assert_eq!(world.brain.held().count(), 0, "{:?}", world.told);
+    let world = written_by_others(Others::Yield, 3, 12.0);
+    assert_eq!(world.brain.held().count(), 1, "{:?}", world.told);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::world::{CONFIRMED, TASKS, World};
 use crate::model::{
-    Absent, EventKind, Group, Knob, KnobValue, Limit, Outcome, Policy, Resource, Role, Verdict,
-    WhyNobody, Written,
+    Absent, EventKind, Group, Knob, KnobValue, Limit, Others, Outcome, Policy, Resource, Role,
+    Verdict, WhyNobody, Written,
 };
 use crate::policy::track::tests::container;
 
@@ -222,6 +222,9 @@ fn without_a_knob_or_with_the_policy_against_it_the_alarm_says_so() {
 fn a_clamp_that_cannot_be_written_or_is_somebody_elses_is_not_tried_at_every_tick() {
     for written in [Written::Failed(Absent::Denied), Written::Drifted] {
         let mut world = pair();
+        let mut policy = Policy::default();
+        policy.release.others = Others::Alert;
+        world.brain.set_policy(policy);
         world.life("/bomb").starts = 3_000.0;
         until_clamped(&mut world);
         let group = world.id("/bomb");

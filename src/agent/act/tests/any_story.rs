@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::world::{Kernel, PATHS, World, bytes, cpu_max, weight};
-use crate::model::{Knob, KnobValue, Span};
+use crate::model::{Knob, KnobValue, Others, Span};
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -131,8 +131,9 @@ proptest! {
         story in prop::collection::vec(event(), 1..60),
         clean_end: bool,
         kernel in prop::sample::select(vec![Kernel::V6_1, Kernel::V6_12]),
+        others in prop::sample::select(vec![Others::Yield, Others::Reassert, Others::Alert]),
     ) {
-        let mut world = World::like(kernel);
+        let mut world = World::like(kernel).with(others);
         for event in &story {
             happen(&mut world, event);
         }

@@ -2,7 +2,8 @@
 
 use super::super::REASSERTS;
 use super::world::{PATHS, World, bytes, cpu_max, weight};
-use crate::model::{Knob, KnobValue, Written};
+use crate::host::Operation;
+use crate::model::{Absent, Knob, KnobValue, Others, Written};
 
 const ODD: &str = PATHS[0];
 const PLAIN: &str = PATHS[2];
@@ -138,4 +139,136 @@ fn a_group_that_is_held_by_nobody_is_free_for_the_next_hold() {
     );
     world.release(PLAIN, Knob::CpuWeight).unwrap();
     assert_eq!(world.text(PLAIN, Knob::CpuWeight).as_deref(), Some("55"));
+}
+
+/// Every knob with a third value, and what we hold.
+const THIRD: [(Knob, &str, &str); 3] = [
+    (Knob::CpuWeight, "55", "56"),
+    (Knob::CpuMax, "60000 50000", "70000 50000"),
+    (Knob::MemoryHigh, "99999744", "99995648"),
+];
+
+fn held(knob: Knob) -> KnobValue {
+    match knob {
+        Knob::CpuWeight => weight(5),
+        Knob::CpuMax => cpu_max(10_000, 70_000),
+        _ => bytes(64 << 20),
+    }
+}
+
+#[test]
+fn with_reassert_ours_stands_again_and_theirs_goes_back_in_the_end() {
+    for (knob, third, _) in THIRD {
+        let mut world = World::new().with(Others::Reassert);
+        world.hold(ODD, knob, held(knob)).unwrap();
+        world.poll().unwrap();
+        let ours = world.text(ODD, knob);
+        assert!(world.other_writes(ODD, knob, third));
+        assert_eq!(look(&mut world), [(knob, Written::Reasserted)], "{knob:?}");
+        assert_eq!(world.text(ODD, knob), ours);
+        world.release(ODD, knob).unwrap();
+        world.poll().unwrap();
+        assert_eq!(world.text(ODD, knob).as_deref(), Some(third));
+        world.stop().unwrap();
+        world.assert_as_without_us();
+        world.assert_journal_empty();
+    }
+}
+
+#[test]
+fn with_reassert_one_who_writes_on_is_left_with_his_value_in_the_end() {
+    for (knob, one, other) in THIRD {
+        let mut world = World::new().with(Others::Reassert);
+        world.hold(ODD, knob, held(knob)).unwrap();
+        world.poll().unwrap();
+        for at in 0..REASSERTS {
+            let third = if at % 2 == 0 { one } else { other };
+            assert!(world.other_writes(ODD, knob, third));
+            assert_eq!(look(&mut world), [(knob, Written::Reasserted)], "{knob:?}");
+        }
+        assert!(world.other_writes(ODD, knob, other));
+        assert_eq!(look(&mut world), [(knob, Written::GaveUp)], "{knob:?}");
+        assert_eq!(world.text(ODD, knob).as_deref(), Some(other));
+        world.stop().unwrap();
+        world.assert_as_without_us();
+        world.assert_journal_empty();
+    }
+}
+
+#[test]
+fn with_reassert_a_value_that_is_tighter_than_ours_stays() {
+    let mut world = World::new().with(Others::Reassert);
+    world.hold(ODD, Knob::CpuWeight, weight(5)).unwrap();
+    assert!(world.other_writes(ODD, Knob::CpuWeight, "2"));
+    assert_eq!(look(&mut world), [(Knob::CpuWeight, Written::Drifted)]);
+    assert_eq!(world.text(ODD, Knob::CpuWeight).as_deref(), Some("2"));
+    world.assert_journal_empty();
+}
+
+#[test]
+fn an_earlier_value_of_ours_that_somebody_writes_again_never_becomes_an_original() {
+    for others in [Others::Yield, Others::Reassert, Others::Alert] {
+        let mut world = World::new().with(others);
+        for ours in [9, 7, 5] {
+            world.hold(ODD, Knob::CpuWeight, weight(ours)).unwrap();
+        }
+        let write = |world: &mut World, text: &str| {
+            world.tree.set(ODD, "cpu.weight", &format!("{text}\n"));
+        };
+        for at in 0..REASSERTS {
+            write(&mut world, if at % 2 == 0 { "9" } else { "7" });
+            assert_eq!(look(&mut world), [(Knob::CpuWeight, Written::Reasserted)]);
+        }
+        write(&mut world, "9");
+        assert_eq!(look(&mut world), [(Knob::CpuWeight, Written::GaveUp)]);
+        world.assert_as_without_us();
+        world.assert_journal_empty();
+    }
+}
+
+#[test]
+fn an_earlier_value_of_ours_is_known_after_a_crash_once_it_was_met() {
+    let mut world = World::new();
+    for ours in [9, 7, 5] {
+        world.hold(ODD, Knob::CpuWeight, weight(ours)).unwrap();
+    }
+    world.tree.set(ODD, "cpu.weight", "9\n");
+    // The write after it was met does not come to pass.
+    world
+        .tree
+        .fail(ODD, Some("cpu.weight"), Operation::Write, Absent::Busy);
+    look(&mut world);
+    world.tree.heal();
+    world.process = None;
+    world.start();
+    world.assert_as_without_us();
+    world.assert_journal_empty();
+}
+
+#[test]
+fn an_adopted_original_outlives_a_crash_at_any_step() {
+    for step in 0.. {
+        let mut world = World::new().with(Others::Reassert);
+        world.hold(ODD, Knob::CpuWeight, weight(5)).unwrap();
+        world.hold(ODD, Knob::CpuMax, held(Knob::CpuMax)).unwrap();
+        world.other_writes(ODD, Knob::CpuWeight, "55");
+        world.other_writes(ODD, Knob::CpuMax, "60000 50000");
+        world.fuse.light(step);
+        let whole = world.check().is_some()
+            && world.hold(ODD, Knob::CpuWeight, weight(4)).is_some()
+            && world.check().is_some();
+        world.fuse.put_out();
+        let report = (!whole).then(|| world.start());
+        assert!(report.is_none_or(|report| report.failed() == 0));
+        if whole {
+            world.process = None;
+            world.start();
+        }
+        world.assert_as_without_us();
+        world.assert_journal_empty();
+        if whole {
+            assert!(step > 10, "only {step} steps");
+            break;
+        }
+    }
 }

@@ -13,8 +13,8 @@ use crate::host::{
     FakeHandle, FakeTree, Forest, KnobFiles, KnobHandle, Limits, PathHint, TreeFiles, open_path,
 };
 use crate::model::{
-    Bytes, Change, CpuMax, GroupId, Knob, KnobValue, Limit, Original, Outcome, Reading, Span, Time,
-    Weight, Written,
+    Bytes, Change, CpuMax, GroupId, Knob, KnobValue, Limit, Original, Others, Outcome, Reading,
+    Span, Time, Weight, Written,
 };
 
 pub(super) const PAGE: Bytes = Bytes(4096);
@@ -203,6 +203,8 @@ impl KnobHandle for Handle {
 #[derive(Debug)]
 pub(super) struct World {
     kernel: Kernel,
+    /// What each process does about third values.
+    pub(super) others: Others,
     pub(super) tree: FakeTree,
     /// The same without us.
     pub(super) without_us: FakeTree,
@@ -234,6 +236,7 @@ impl World {
         let fuse = Fuse(Arc::new(AtomicU32::new(Fuse::NEVER)));
         let mut world = World {
             kernel,
+            others: Others::default(),
             tree: odd_tree(kernel),
             without_us: odd_tree(kernel),
             unclear: Vec::new(),
@@ -244,6 +247,13 @@ impl World {
         };
         world.start();
         world
+    }
+
+    /// Whose processes do this about third values.
+    pub(super) fn with(mut self, others: Others) -> World {
+        self.others = others;
+        self.run(|process, _| process.act.set_others(others));
+        self
     }
 
     /// Starts the process, which first gives back what an earlier one left; killed meanwhile, it
@@ -266,7 +276,8 @@ impl World {
                 let report = restore(&mut journal, found, &mut files);
                 files.learn();
                 let (writer, slow) = SlowWriter::without_thread();
-                let act = Actuator::enforcing(PAGE, journal, report.left(), writer);
+                let mut act = Actuator::enforcing(PAGE, journal, report.left(), writer);
+                act.set_others(self.others);
                 let process = Process {
                     act,
                     files,
