@@ -13,6 +13,8 @@ mod disk;
 mod hog;
 #[path = "record.rs"]
 pub(crate) mod record;
+#[path = "rewriter.rs"]
+mod rewriter;
 #[path = "storm.rs"]
 mod storm;
 #[path = "victim.rs"]
@@ -63,6 +65,8 @@ enum Load {
     /// Takes in ways of its own.
     #[command(subcommand)]
     Storm(storm::Storm),
+    /// Writes one value to a file again and again, as managers of cgroups do.
+    Rewriter(rewriter::Rewriter),
     /// Ends at once.
     #[command(hide = true)]
     Nothing,
@@ -106,6 +110,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Load::Cachewarm(warm) => hog::cachewarm(&warm),
         Load::Disk(disk) => disk::run(&disk),
         Load::Storm(storm) => storm::run(&storm),
+        Load::Rewriter(rewriter) => rewriter::run(&rewriter),
         Load::Nothing => Ok(()),
         Load::Exec { command } => exec(&command),
     }

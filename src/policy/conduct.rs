@@ -1,4 +1,4 @@
-//! What is remembered of somebody's conduct: strikes of a repeat offender, and exonerations.
+//! What is remembered of somebody's conduct: strikes of a repeat offender, exonerations, and what others wrote in its knobs.
 
 use super::track::Track;
 use crate::model::{Resource, Span, Time};

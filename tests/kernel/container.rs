@@ -91,6 +91,51 @@ impl Container {
     }
 }
 
+/// Properties of a unit that move by themselves.
+fn is_measured(line: &str) -> bool {
+    let name = line.split('=').next().unwrap_or_default();
+    [
+        "Current",
+        "NSec",
+        "Bytes",
+        "Operations",
+        "Packets",
+        "Available",
+        "Peak",
+        "Monotonic",
+    ]
+    .iter()
+    .any(|end| name.ends_with(end))
+}
+
+impl Container {
+    /// What `systemctl show` says of its scope, without what is measured.
+    pub(crate) fn shown(&self) -> Vec<String> {
+        let scope = self.group.dir().file_name().unwrap().to_str().unwrap();
+        let shown = systemctl(&["show", scope]);
+        let lines = shown.lines().filter(|line| !is_measured(line));
+        lines.map(str::to_owned).collect()
+    }
+
+    /// Changes its limits by its runtime.
+    pub(crate) fn update(&self, options: &[&str]) {
+        let mut arguments = vec!["update"];
+        arguments.extend(options);
+        arguments.push(&self.name);
+        run(self.runtime, &arguments).unwrap_or_else(|why| panic!("{why}"));
+    }
+}
+
+/// Runs `systemctl`, and gives what it printed.
+pub(crate) fn systemctl(arguments: &[&str]) -> String {
+    let output = Command::new("systemctl").args(arguments).output().unwrap();
+    assert!(
+        output.status.success(),
+        "systemctl {arguments:?}: {output:?}"
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 impl Drop for Container {
     fn drop(&mut self) {
         let _ = run(self.runtime, &["rm", "-f", &self.name]);

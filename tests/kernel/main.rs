@@ -40,6 +40,7 @@ mod smoke;
 mod storage;
 mod table;
 mod traces;
+mod writers;
 
 use libtest_mimic::{Arguments, ColorSetting, Trial};
 use std::process::ExitCode;
@@ -66,7 +67,10 @@ fn main() -> ExitCode {
 
 fn trials() -> Vec<Trial> {
     if std::env::var("KERNEL_RIG").is_ok_and(|rig| rig == "full") {
-        return full::trials();
+        return [full::trials(), writers::full_trials()]
+            .into_iter()
+            .flatten()
+            .collect();
     }
     [
         smoke::trials(),
@@ -80,6 +84,7 @@ fn trials() -> Vec<Trial> {
         replay::trials(),
         explain::trials(),
         kills::trials(),
+        writers::trials(),
     ]
     .into_iter()
     .flatten()

@@ -1,0 +1,417 @@
+//! Other writers during an intervention: what the policy names comes of it, and the right value stands in
+//! the end.
+//!
+//! The right value is always the newest that somebody else wanted: what would stand there if the governor had
+//! never been. On the virtual clock a hand and a rewriter write; on the full system (`KERNEL_RIG=full`)
+//! so do `systemctl daemon-reload` and `docker update`, and `systemctl show` of the scope is the same afterwards
+//! as if there had been no governor.
+
+use crate::container::{Container, Runtime, keep_quotas_on, systemctl};
+use crate::daemon::{Daemon, governor};
+use crate::load::{Load, now_us};
+use crate::rig::{Group, ROOT, Rig};
+use crate::scene::{heavy_victim, held_hog, odd_originals};
+use crate::table;
+use governor::model::LimitView;
+use libtest_mimic::Trial;
+use std::time::{Duration, Instant};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        crate::trial(
+            "writers::with_yield_a_hand_edit_is_the_new_original_and_the_harm_is_answered_anew",
+            yields,
+        ),
+        crate::trial(
+            "writers::with_reassert_a_hand_edit_goes_back_in_the_end_also_after_a_crash",
+            reasserts,
+        ),
+        crate::trial("writers::with_alert_a_hand_edit_stands_and_is_told", alerts),
+        crate::trial("writers::a_revert_is_set_again_in_every_policy", reverted),
+        crate::trial(
+            "writers::a_rewriter_has_its_value_in_the_end_in_every_policy",
+            rewritten,
+        ),
+        crate::trial(
+            "writers::a_write_by_another_process_raises_inotify_on_the_knob_and_a_read_does_not",
+            told_by_inotify,
+        ),
+    ]
+}
+
+/// The campaign; `KERNEL_RUNS` runs of each writer.
+pub(crate) fn full_trials() -> Vec<Trial> {
+    vec![crate::trial(
+        "full::writers::whoever_writes_what_the_policy_names_comes_of_it",
+        campaign,
+    )]
+}
+
+const KNOB: &str = "cpu.weight";
+const POLICIES: [&str; 3] = ["yield", "reassert", "alert"];
+/// One that was exonerated several times is not held again for up to eight seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+const GIVEN_BACK: Duration = Duration::from_secs(30);
+/// What somebody else writes: between our values and the originals.
+const THEIRS: &str = "60";
+
+/// A policy that gives back soon, so that a run is short.
+fn policy(others: &str) -> String {
+    format!(
+        "[detect]\nexonerate = \"1s\"\n\
+         [release]\nquiet = \"100ms\"\nhold = \"100ms\"\nhold_max = \"200ms\"\nstep = \"50ms\"\n\
+         others = \"{others}\"\n"
+    )
+}
+
+fn wait_until(what: &str, governor: &Daemon, mut so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(
+            Instant::now() < end,
+            "not within {PATIENCE:?}: {what}; it said:\n{}",
+            governor.log()
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The limit on this group's weight, as the governor tells it.
+fn limit(governor: &Daemon, group: &Group) -> Option<LimitView> {
+    let dir = group.dir().display().to_string();
+    let mut limits = governor.status().limits.into_iter();
+    limits.find(|one| one.knob == KNOB && dir.ends_with(&one.lever))
+}
+
+/// Whether it is held, and this goes back in the end.
+fn is_held_over(governor: &Daemon, group: &Group, original: &str) -> bool {
+    limit(governor, group).is_some_and(|limit| {
+        limit.original == original && group.read(KNOB).trim() == limit.now && limit.now != original
+    })
+}
+
+/// A rig with a victim and a hog of odd originals, held under this policy.
+struct Held {
+    governor: Daemon,
+    victim: Load,
+    hog: Group,
+    spinners: Load,
+    rig: Rig,
+}
+
+fn held(name: &str, others: &str) -> Held {
+    let rig = Rig::new(name);
+    let victim = rig.group("victim");
+    let hog = rig.group("hog");
+    odd_originals(&hog);
+    hog.write(KNOB, "137");
+    let governor = rig.governor(&policy(others));
+    let victim = heavy_victim(&victim, 90);
+    let spinners = held_hog(&hog, 80);
+    wait_until("it is told as held", &governor, || {
+        is_held_over(&governor, &hog, "137")
+    });
+    Held {
+        governor,
+        victim,
+        hog,
+        spinners,
+        rig,
+    }
+}
+
+impl Held {
+    /// The attack ends, and everything is as before but for this weight.
+    fn ends_with(self, weight: &str) {
+        drop(self.spinners);
+        let mut originals = self.hog.knobs();
+        for (knob, text) in &mut originals {
+            if *knob == KNOB {
+                *text = format!("{weight}\n").into_bytes();
+            }
+        }
+        self.hog.must_be_given_back(&originals, GIVEN_BACK);
+        assert!(self.governor.terminate().success());
+        self.hog.must_be_given_back(&originals, Duration::ZERO);
+        drop(self.victim);
+        drop(self.rig);
+    }
+}
+
+fn yields() {
+    let held = held("yields", "yield");
+    held.hog.write(KNOB, THEIRS);
+    wait_until("it is held over the new original", &held.governor, || {
+        is_held_over(&held.governor, &held.hog, THEIRS)
+    });
+    assert!(held.governor.log().contains("drift"), "and it is told");
+    held.ends_with(THEIRS);
+}
+
+fn reasserts() {
+    let held = held("reasserts", "reassert");
+    held.hog.write(KNOB, THEIRS);
+    wait_until("ours stands over the new original", &held.governor, || {
+        is_held_over(&held.governor, &held.hog, THEIRS)
+    });
+    assert!(
+        !held.governor.log().contains("drift"),
+        "the limit never ended"
+    );
+    held.governor.kill();
+    assert_ne!(
+        held.hog.read(KNOB).trim(),
+        THEIRS,
+        "killed while it is held"
+    );
+    let restored = governor(held.rig.work(), &["restore"]);
+    assert!(restored.status.success(), "{restored:?}");
+    assert_eq!(held.hog.read(KNOB).trim(), THEIRS);
+}
+
+fn alerts() {
+    let held = held("alerts", "alert");
+    held.hog.write(KNOB, THEIRS);
+    wait_until("it is told", &held.governor, || {
+        held.governor.log().contains("drift")
+    });
+    assert_eq!(held.hog.read(KNOB).trim(), THEIRS, "and stands");
+    held.ends_with(THEIRS);
+}
+
+fn reverted() {
+    for others in POLICIES {
+        let held = held("reverted", others);
+        held.hog.write(KNOB, "137");
+        wait_until("ours stands again", &held.governor, || {
+            is_held_over(&held.governor, &held.hog, "137")
+        });
+        assert!(!held.governor.log().contains("drift"), "{others}");
+        held.ends_with("137");
+    }
+}
+
+/// A program that writes one value again and again, as kubelet does; from the root's own cgroup.
+fn rewriter(group: &Group, text: &str, every: Duration, seconds: u32) -> Load {
+    let file = group.dir().join(KNOB);
+    let what = format!(
+        "rewriter --file {} --text {text} --every {}ms --for {seconds}s",
+        file.display(),
+        every.as_millis()
+    );
+    Load::start(&Group::at(ROOT.into()), &what)
+}
+
+fn rewritten() {
+    for others in POLICIES {
+        let held = held("rewritten", others);
+        rewriter(&held.hog, THEIRS, Duration::from_millis(300), 10).finish();
+        held.governor.status();
+        held.ends_with(THEIRS);
+    }
+}
+
+/// The fact by which the daemon sees other writers at once. A reader that is told of what it reads itself
+/// would never sleep.
+fn told_by_inotify() {
+    use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init};
+    let rig = Rig::new("inotify");
+    let group = rig.group("a");
+    let beside = rig.group("b");
+    let inotify = init(CreateFlags::NONBLOCK).unwrap();
+    let knobs = ["cpu.weight", "cpu.max", "memory.high", "pids.max"];
+    for knob in knobs {
+        add_watch(&inotify, group.dir().join(knob), WatchFlags::MODIFY).unwrap();
+    }
+    let told = || {
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut reader = Reader::new(&inotify, &mut buffer);
+        let mut count = 0;
+        while let Ok(event) = reader.next() {
+            assert!(event.events().contains(ReadFlags::MODIFY));
+            count += 1;
+        }
+        count
+    };
+    assert_eq!(told(), 0);
+    for knob in knobs {
+        group.read(knob);
+        beside.write(knob, "50");
+    }
+    assert_eq!(told(), 0, "neither a read nor a write elsewhere is told");
+    for knob in knobs {
+        let file = group.dir().join(knob);
+        let what = format!("rewriter --file {} --text 70 --for 0s", file.display());
+        Load::start(&beside, &what).finish();
+        assert_eq!(told(), 1, "{knob}");
+    }
+}
+
+/// Who writes in the campaign, in the order of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    DaemonReload,
+    Update,
+    Hand,
+    Kubelet,
+}
+
+const WRITERS: [(Writer, &str); 4] = [
+    (Writer::DaemonReload, "systemctl daemon-reload"),
+    (Writer::Update, "docker update --cpu-shares"),
+    (Writer::Hand, "a hand edit"),
+    (Writer::Kubelet, "a rewriter, every 400 ms"),
+];
+
+/// CPU shares that docker writes in turns.
+const SHARES: [&str; 2] = ["1500", "2500"];
+/// And what stands there, and is known to systemd, before the first run of a policy.
+const SHARES_BEFORE: &str = "2000";
+
+/// So many runs of each writer with this policy: all with the default, fewer with the others.
+fn runs_of(others: &str, writer: Writer, runs: usize) -> usize {
+    match others {
+        "yield" => runs,
+        _ if runs == 1 => usize::from(writer == Writer::Hand),
+        _ => runs.div_ceil(10),
+    }
+}
+
+fn campaign() {
+    keep_quotas_on();
+    let runs: usize = std::env::var("KERNEL_RUNS").map_or(1, |n| n.parse().expect("KERNEL_RUNS"));
+    let victim = Container::start(Runtime::Docker, "victim");
+    let hog = Container::start(Runtime::Docker, "hog");
+    let work = Load::start(
+        &victim.group,
+        &format!(
+            "victim timer --work 30ms --every 50ms --threads 2 --for 4h --start-at {}",
+            now_us() + 1_000_000
+        ),
+    );
+    std::thread::sleep(Duration::from_secs(8));
+    table::head(&[
+        "policy",
+        "who writes cpu.weight of the held container",
+        "as the policy names",
+        "right value and same `systemctl show` afterwards",
+        "p50 / max ms until ours stands again",
+    ]);
+    for others in POLICIES {
+        let rig = Rig::new(&format!("full-writers-{others}"));
+        let governor = rig.governor_over(&[], &policy(others));
+        hog.update(&["--cpu-shares", SHARES_BEFORE]);
+        for (writer, name) in WRITERS {
+            let runs = runs_of(others, writer, runs);
+            if runs == 0 {
+                continue;
+            }
+            let mut took: Vec<Duration> = (0..runs)
+                .map(|run| one_run(&governor, &hog, others, writer, run))
+                .collect();
+            took.sort();
+            let ms = |at: usize| format!("{:.0}", took[at].as_secs_f64() * 1e3);
+            let stands = others == "alert" && writer != Writer::DaemonReload;
+            table::row(&[
+                others.to_owned(),
+                name.to_owned(),
+                format!("{runs} of {runs}"),
+                format!("{runs} of {runs}"),
+                if stands {
+                    "theirs stands".to_owned()
+                } else {
+                    format!("{} / {}", ms(runs / 2), ms(runs - 1))
+                },
+            ]);
+        }
+        assert!(governor.terminate().success());
+    }
+    drop(work);
+}
+
+/// One intervention, met by one writer; how long it took until ours stood again.
+fn one_run(
+    governor: &Daemon,
+    hog: &Container,
+    others: &str,
+    writer: Writer,
+    run: usize,
+) -> Duration {
+    let group = &hog.group;
+    let before = group.knobs();
+    let shown = hog.shown();
+    let original = group.read(KNOB).trim().to_owned();
+    let spinners = Load::start(group, "hog cpu --threads 4 --for 60s");
+    wait_until("it is held", governor, || {
+        is_held_over(governor, group, &original)
+    });
+    let told = governor.log().len();
+    let begun = Instant::now();
+    let mut expected = shown.clone();
+    let mut rewrites = None;
+    match writer {
+        Writer::DaemonReload => {
+            systemctl(&["daemon-reload"]);
+        }
+        Writer::Update => {
+            let shares = SHARES[run % SHARES.len()];
+            hog.update(&["--cpu-shares", shares]);
+            expected = hog.shown();
+        }
+        Writer::Hand => group.write(KNOB, ["80", "81"][run % 2]),
+        Writer::Kubelet => {
+            let text = ["90", "91"][run % 2];
+            rewrites = Some(rewriter(group, text, Duration::from_millis(400), 3));
+        }
+    }
+    // What would stand there without us.
+    let theirs = match writer {
+        // What systemd knows of it; nothing is the kernel's default.
+        Writer::DaemonReload | Writer::Update => match property(&hog.shown(), "CPUWeight") {
+            "[not set]" => "100".to_owned(),
+            weight => weight.to_owned(),
+        },
+        Writer::Hand => ["80", "81"][run % 2].to_owned(),
+        Writer::Kubelet => ["90", "91"][run % 2].to_owned(),
+    };
+    let stands = others == "alert" && theirs != original;
+    if stands {
+        wait_until("it is told", governor, || {
+            governor.log()[told..].contains("drift")
+        });
+        assert_eq!(group.read(KNOB).trim(), theirs);
+    } else {
+        wait_until("ours stands over theirs", governor, || {
+            is_held_over(governor, group, &theirs)
+        });
+    }
+    let took = begun.elapsed();
+    if others == "reassert" {
+        assert!(!governor.log()[told..].contains("drift"), "the limit ended");
+    }
+    if let Some(rewrites) = rewrites {
+        rewrites.finish();
+    }
+    drop(spinners);
+    let mut after = before;
+    for (knob, text) in &mut after {
+        if *knob == KNOB {
+            *text = format!("{theirs}\n").into_bytes();
+        }
+    }
+    group.must_be_given_back(&after, GIVEN_BACK);
+    wait_until("nothing is held", governor, || {
+        governor.status().limits.is_empty()
+    });
+    group.must_be_given_back(&after, Duration::ZERO);
+    assert_eq!(hog.shown(), expected, "systemctl show");
+    took
+}
+
+/// The value of a property in what `systemctl show` printed.
+fn property<'s>(shown: &'s [String], name: &str) -> &'s str {
+    let mut lines = shown.iter();
+    lines
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+        .unwrap_or_else(|| panic!("systemctl shows no {name}"))
+}
