@@ -236,12 +236,12 @@ fn told_by_inotify() {
     assert_eq!(told(), 0);
     for knob in knobs {
         group.read(knob);
-        beside.write(knob, "50");
+        beside.write(knob, "5000");
     }
     assert_eq!(told(), 0, "neither a read nor a write elsewhere is told");
     for knob in knobs {
         let file = group.dir().join(knob);
-        let what = format!("rewriter --file {} --text 70 --for 0s", file.display());
+        let what = format!("rewriter --file {} --text 7000 --for 0s", file.display());
         Load::start(&beside, &what).finish();
         assert_eq!(told(), 1, "{knob}");
     }
