@@ -17,13 +17,16 @@ use rustix::io::read;
 const BUFFER: usize = 1024;
 const ROUNDS: usize = 64;
 
-/// The watched knobs.
+/// A file of a group, and the number of its watch.
+type Watched = (GroupId, &'static str, i32);
+
+/// The watched files.
 #[derive(Debug)]
 pub(super) struct KnobWatch {
     inotify: OwnedFd,
-    watched: Vec<(GroupId, Knob, i32)>,
+    watched: Vec<Watched>,
     /// Room for what was watched before.
-    before: Vec<(GroupId, Knob, i32)>,
+    before: Vec<Watched>,
 }
 
 impl KnobWatch {
@@ -45,14 +48,18 @@ impl KnobWatch {
     ) {
         std::mem::swap(&mut self.watched, &mut self.before);
         for (group, knob) in held {
-            let mut before = self.before.iter();
-            let known = before.position(|one| (one.0, one.1) == (group, knob));
-            let watch = match known {
+            // A file of several knobs, as `io.max` is, has one watch.
+            let key = (group, knob.file());
+            let same = |one: &Watched| (one.0, one.1) == key;
+            if self.watched.iter().any(same) {
+                continue;
+            }
+            let watch = match self.before.iter().position(same) {
                 Some(at) => Ok(self.before.swap_remove(at).2),
-                None => self.add(forest, group, knob),
+                None => self.add(forest, key),
             };
             if let Ok(watch) = watch {
-                self.watched.push((group, knob, watch));
+                self.watched.push((key.0, key.1, watch));
             }
         }
         for (_, _, watch) in self.before.drain(..) {
@@ -67,10 +74,10 @@ impl KnobWatch {
         }
     }
 
-    fn add(&self, forest: &mut Forest<LinuxTree>, group: GroupId, knob: Knob) -> Reading<i32> {
+    fn add(&self, forest: &mut Forest<LinuxTree>, (group, file): (GroupId, &str)) -> Reading<i32> {
         let (_, dir) = forest.held(group)?;
         // inotify takes paths only: this one begins at the held directory, whatever stands at its path.
-        let path = format!("/proc/self/fd/{}/{}", dir.as_fd().as_raw_fd(), knob.file());
+        let path = format!("/proc/self/fd/{}/{}", dir.as_fd().as_raw_fd(), file);
         let events = WatchFlags::MODIFY | WatchFlags::DONT_FOLLOW;
         add_watch(&self.inotify, path, events).map_err(absent)
     }
@@ -88,6 +95,7 @@ mod tests {
     use super::super::KnobFiles;
     use super::super::forest::{Extent, Limits};
     use super::*;
+    use crate::model::Device;
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::time::Timespec;
     use std::fs;
@@ -134,6 +142,12 @@ mod tests {
         keep(&mut watch, &mut forest, &[(group, Knob::CpuMax)]);
         fs::write(scope.join("cpu.weight"), "56\n").unwrap();
         assert!(!is_told(&watch), "it is held no more");
+        fs::write(scope.join("io.max"), "").unwrap();
+        let [one, other] = [1, 2].map(|minor| (group, Knob::IoMax(Device { major: 8, minor })));
+        keep(&mut watch, &mut forest, &[one, other]);
+        keep(&mut watch, &mut forest, &[other]);
+        fs::write(scope.join("io.max"), "8:1").unwrap();
+        assert!(is_told(&watch), "one file, whoever of its knobs is held");
         keep(&mut watch, &mut forest, &[(GroupId(1), Knob::CpuMax)]);
         assert!(watch.watched.is_empty(), "one that is gone is not watched");
     }

@@ -22,7 +22,7 @@ use super::journal_format::KnobText;
 use super::undo::{self, Standing};
 use crate::host::{KnobFiles, KnobHandle};
 use crate::kernel::knob;
-use crate::model::{Knob, Others, Written};
+use crate::model::{Knob, KnobValue, Others, Written};
 
 /// How often one hold is set again after somebody else wrote its knob.
 pub const REASSERTS: u8 = 5;
@@ -33,24 +33,23 @@ const WROTE: usize = 8;
 /// The values that we wrote to one knob, the latest ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Wrote {
-    texts: [Option<KnobText>; WROTE],
+    values: [Option<KnobValue>; WROTE],
     next: usize,
 }
 
 impl Wrote {
-    /// Remembers one; the oldest is forgotten.
-    pub(super) fn note(&mut self, knob: Knob, text: KnobText) {
-        if !self.has(knob, &text) {
-            if let Some(place) = self.texts.get_mut(self.next) {
-                *place = Some(text);
+    /// Remembers one; the oldest is forgotten. Of a knob of two values neither says who wrote it.
+    pub(super) fn note(&mut self, knob: Knob, text: &KnobText) {
+        if knob != Knob::CpuIdle && !self.has(knob, text) {
+            if let Some(place) = self.values.get_mut(self.next) {
+                *place = knob::decode(knob, text.as_bytes()).ok();
             }
             self.next = (self.next + 1) % WROTE;
         }
     }
 
     fn has(&self, knob: Knob, text: &KnobText) -> bool {
-        let mut texts = self.texts.iter().flatten();
-        texts.any(|one| knob::same(knob, one.as_bytes(), text.as_bytes()))
+        knob::decode(knob, text.as_bytes()).is_ok_and(|value| self.values.contains(&Some(value)))
     }
 }
 

@@ -92,7 +92,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             Goal::GiveBack => hold.record.original,
         };
         if goal != Goal::GiveBack {
-            hold.wrote.note(knob, text);
+            hold.wrote.note(knob, &text);
         }
         if !knob.may_wait() {
             let result = files.write_knob(group, knob, text.as_bytes());

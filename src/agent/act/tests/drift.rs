@@ -227,6 +227,19 @@ fn an_earlier_value_of_ours_that_somebody_writes_again_never_becomes_an_original
 }
 
 #[test]
+fn an_idle_that_somebody_sets_is_theirs_though_we_had_set_it_before() {
+    let mut world = World::new();
+    for ours in [true, false] {
+        world
+            .hold(ODD, Knob::CpuIdle, KnobValue::Idle(ours))
+            .unwrap();
+    }
+    assert!(world.other_writes(ODD, Knob::CpuIdle, "1"));
+    world.stop().unwrap();
+    world.assert_as_without_us();
+}
+
+#[test]
 fn an_earlier_value_of_ours_is_known_after_a_crash_once_it_was_met() {
     let mut world = World::new();
     for ours in [9, 7, 5] {
