@@ -214,6 +214,10 @@ impl Brain {
         for held in &mut self.held {
             let lever = self.tree.find(held.lever);
             let aggressor = self.tree.find(held.aggressor);
+            if let Some((_, group)) = lever {
+                // Somebody may have written another one since: that is where the way back ends.
+                held.bounds.original = group.knobs;
+            }
             held.grounded = match (lever, aggressor) {
                 (Some((lever, _)), Some((at, group))) => {
                     let moves = match held.within.map(|within| self.tree.find(within.group)) {

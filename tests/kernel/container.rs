@@ -109,6 +109,12 @@ fn is_measured(line: &str) -> bool {
 }
 
 impl Container {
+    /// Its path from the root of the cgroups.
+    pub(crate) fn path(&self) -> String {
+        let path = self.group.dir().strip_prefix(ROOT).unwrap();
+        format!("/{}", path.display())
+    }
+
     /// What `systemctl show` says of its scope, without what is measured.
     pub(crate) fn shown(&self) -> Vec<String> {
         let scope = self.group.dir().file_name().unwrap().to_str().unwrap();

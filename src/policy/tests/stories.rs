@@ -2,8 +2,8 @@
 
 use super::world::{CONFIRMED, TICK, World};
 use crate::model::{
-    Change, EventKind, Knob, Others, Outcome, Pace, Policy, Resource, Role, Sample, Share, Span,
-    Verdict, WhyNobody, Written,
+    Change, EventKind, GroupId, Knob, KnobValue, Others, Outcome, Pace, Policy, Resource, Role,
+    Sample, Share, Span, Verdict, WhyNobody, Written,
 };
 use crate::policy::track::tests::{container, service, tree};
 
@@ -215,6 +215,22 @@ fn with_yield_harm_under_somebody_elses_value_is_answered_anew_at_once() {
     assert_eq!(world.brain.held().count(), 0, "{:?}", world.told);
     let world = written_by_others(Others::Reassert, 1, 1.0);
     assert_eq!(world.brain.held().count(), 0, "{:?}", world.told);
+}
+
+#[test]
+fn the_way_back_ends_at_the_newest_original() {
+    let mut world = World::pair(0.8, Policy::default());
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(2.0);
+    assert_eq!(world.brain.held().count(), 1);
+    world.adopt(&[container("/victim", 100), container("/hog", 40)]);
+    world.life("/hog").wants = 0.0;
+    world.writes.clear();
+    world.run(30.0);
+    assert_eq!(world.brain.held().count(), 0);
+    let over = |(_, _, value): &&(GroupId, Knob, KnobValue)| matches!(value, KnobValue::Weight(weight) if weight.get() >= 40);
+    assert_eq!(world.writes.iter().find(over), None, "{:?}", world.writes);
 }
 
 #[test]
