@@ -117,10 +117,23 @@ impl Container {
 
     /// What `systemctl show` says of its scope, without what is measured.
     pub(crate) fn shown(&self) -> Vec<String> {
-        let scope = self.group.dir().file_name().unwrap().to_str().unwrap();
-        let shown = systemctl(&["show", scope]);
+        let shown = systemctl(&["show", &self.scope()]);
         let lines = shown.lines().filter(|line| !is_measured(line));
         lines.map(str::to_owned).collect()
+    }
+
+    /// The weight that systemd knows of for its scope; the kernel's default where it knows none.
+    pub(crate) fn weight(&self) -> String {
+        let shown = systemctl(&["show", "-p", "CPUWeight", "--value", &self.scope()]);
+        match shown.trim() {
+            "[not set]" => "100".to_owned(),
+            weight => weight.to_owned(),
+        }
+    }
+
+    fn scope(&self) -> String {
+        let name = self.group.dir().file_name().unwrap();
+        name.to_string_lossy().into_owned()
     }
 
     /// Changes its limits by its runtime.

@@ -61,7 +61,7 @@ const THEIRS: &str = "60";
 /// A policy that gives back soon, so that a run is short.
 fn policy(others: &str) -> String {
     format!(
-        "[detect]\nexonerate = \"1s\"\n\
+        "[detect]\nexonerate = \"2s\"\n\
          [release]\nquiet = \"100ms\"\nhold = \"100ms\"\nhold_max = \"200ms\"\nstep = \"50ms\"\n\
          others = \"{others}\"\n"
     )
@@ -269,14 +269,11 @@ const WRITERS: [(Writer, &str); 4] = [
 
 /// CPU shares that docker writes in turns.
 const SHARES: [&str; 2] = ["1500", "2500"];
-/// And what stands there, and is known to systemd, before the first run of a policy.
-const SHARES_BEFORE: &str = "2000";
 
-/// So many runs of each writer with this policy: all with the default, fewer with the others.
-fn runs_of(others: &str, writer: Writer, runs: usize) -> usize {
+/// So many runs with this policy: all with the default, fewer with the others.
+fn runs_of(others: &str, runs: usize) -> usize {
     match others {
         "yield" => runs,
-        _ if runs == 1 => usize::from(writer == Writer::Hand),
         _ => runs.div_ceil(10),
     }
 }
@@ -298,7 +295,7 @@ fn campaign() {
         "policy",
         "who writes cpu.weight of the held container",
         "as the policy names",
-        "right value and same `systemctl show` afterwards",
+        "right value and same `systemctl show` after the last one",
         "theirs stood at first, p50 / max ms",
     ]);
     for others in POLICIES {
@@ -307,27 +304,28 @@ fn campaign() {
         let spared = victim.path();
         let policy = format!("{}[[protect]]\npath = \"{spared}\"\n", policy(others));
         let governor = rig.governor_over(&[], &policy);
-        hog.update(&["--cpu-shares", SHARES_BEFORE]);
-        for (writer, name) in WRITERS {
-            let runs = runs_of(others, writer, runs);
-            if runs == 0 {
-                continue;
-            }
-            let mut took: Vec<Duration> = (0..runs)
-                .map(|run| one_run(&governor, &hog, others, writer, run))
-                .collect();
-            took.sort();
-            let ms = |at: usize| format!("{:.0}", took[at].as_secs_f64() * 1e3);
+        let mut stood = WRITERS.map(|_| Vec::new());
+        let mut ended = WRITERS.map(|_| 0);
+        for run in 0..runs_of(others, runs) {
+            // Each comes first, and last, as often as the others.
+            let order = (0..WRITERS.len()).map(|at| (at + run) % WRITERS.len());
+            let last = one_run(&governor, &rig, &hog, others, run, order, &mut stood);
+            ended[last] += 1;
+        }
+        for (at, (writer, name)) in WRITERS.into_iter().enumerate() {
+            let count = stood[at].len();
+            stood[at].sort();
+            let ms = |at: usize, rank: usize| format!("{:.0}", stood[at][rank].as_secs_f64() * 1e3);
             let stands = others == "alert" && writer != Writer::DaemonReload;
             table::row(&[
                 others.to_owned(),
                 name.to_owned(),
-                format!("{runs} of {runs}"),
-                format!("{runs} of {runs}"),
+                format!("{count} of {count}"),
+                format!("{0} of {0}", ended[at]),
                 if stands {
                     "on".to_owned()
                 } else {
-                    format!("{} / {}", ms(runs / 2), ms(runs - 1))
+                    format!("{} / {}", ms(at, count / 2), ms(at, count - 1))
                 },
             ]);
         }
@@ -371,90 +369,107 @@ impl Watched {
     }
 }
 
-/// One intervention, met by one writer; how long their value stood.
+/// One attack, met by all writers in this order; how long the value of each stood is added, and the last one told.
 fn one_run(
     governor: &Daemon,
+    rig: &Rig,
     hog: &Container,
     others: &str,
-    writer: Writer,
     run: usize,
-) -> Duration {
+    order: impl Iterator<Item = usize>,
+    stood: &mut [Vec<Duration>; WRITERS.len()],
+) -> usize {
     let group = &hog.group;
     let before = group.knobs();
-    let original = group.read(KNOB).trim().to_owned();
-    let spinners = Load::start(group, "hog cpu --threads 4 --for 60s");
-    wait_until("it is held", governor, || {
-        is_held_over(governor, group, &original)
-    });
-    let told = governor.log().len();
-    let watched = Watched::start(group);
-    let mut rewrites = None;
-    match writer {
-        Writer::DaemonReload => {
-            systemctl(&["daemon-reload"]);
-        }
-        Writer::Update => {
-            let shares = SHARES[run % SHARES.len()];
-            hog.update(&["--cpu-shares", shares]);
-        }
-        Writer::Hand => group.write(KNOB, ["80", "81"][run % 2]),
-        Writer::Kubelet => {
-            let text = ["90", "91"][run % 2];
-            rewrites = Some(rewriter(group, text, Duration::from_millis(400), 3));
-        }
-    }
-    let expected = hog.shown();
-    // What would stand there without us.
-    let theirs = match writer {
-        // What systemd knows of it; nothing is the kernel's default.
-        Writer::DaemonReload | Writer::Update => match property(&expected, "CPUWeight") {
-            "[not set]" => "100".to_owned(),
-            weight => weight.to_owned(),
-        },
-        Writer::Hand => ["80", "81"][run % 2].to_owned(),
-        Writer::Kubelet => ["90", "91"][run % 2].to_owned(),
-    };
-    let stands = others == "alert" && theirs != original;
-    if stands {
-        wait_until("it is told", governor, || {
-            governor.log()[told..].contains("drift")
+    let spinners = Load::start(group, "hog cpu --threads 4 --for 300s");
+    let mut original = group.read(KNOB).trim().to_owned();
+    let (mut expected, mut last) = (Vec::new(), 0);
+    for at in order {
+        wait_until("it is held", governor, || {
+            is_held_over(governor, group, &original)
         });
-        assert_eq!(group.read(KNOB).trim(), theirs);
-    } else {
-        wait_until("ours stands over theirs", governor, || {
-            is_held_over(governor, group, &theirs)
-        });
-    }
-    let took = watched.stood(&theirs);
-    if others == "reassert" {
-        assert!(!governor.log()[told..].contains("drift"), "the limit ended");
-    }
-    if let Some(rewrites) = rewrites {
-        rewrites.finish();
+        let told = governor.log().len();
+        let watched = Watched::start(group);
+        let (theirs, rewrites) = write(WRITERS[at].0, hog, run);
+        if others == "alert" && theirs != original {
+            wait_until("it is told", governor, || {
+                governor.log()[told..].contains("drift")
+            });
+            assert_eq!(group.read(KNOB).trim(), theirs, "and stands");
+        } else {
+            wait_until("ours stands over theirs", governor, || {
+                is_held_over(governor, group, &theirs)
+            });
+            let ended = governor.log()[told..].contains("drift");
+            assert!(others != "reassert" || !ended, "the limit ended");
+        }
+        stood[at].push(watched.stood(&theirs));
+        // What a writer itself does to it is no doing of ours.
+        expected = hog.shown();
+        if let Some(rewrites) = rewrites {
+            rewrites.finish();
+        }
+        (original, last) = (theirs, at);
     }
     drop(spinners);
-    let mut after = before;
-    for (knob, text) in &mut after {
-        if *knob == KNOB {
-            *text = format!("{theirs}\n").into_bytes();
-        }
+    // Every tenth ends by itself, the others at once.
+    if !run.is_multiple_of(10) {
+        let restored = governor_restore(rig);
+        assert!(restored.status.success(), "{restored:?}");
     }
-    group.must_be_given_back(&after, GIVEN_BACK);
-    wait_until("it is held no more", governor, || {
-        limit(governor, group).is_none()
-    });
-    group.must_be_given_back(&after, Duration::ZERO);
+    must_end_with(governor, group, &before, &original);
     let shown = hog.shown();
     let other = shown.iter().find(|line| !expected.contains(line));
     assert_eq!(other, None, "systemctl show");
     assert_eq!(shown.len(), expected.len(), "systemctl show");
-    took
+    last
 }
 
-/// The value of a property in what `systemctl show` printed.
-fn property<'s>(shown: &'s [String], name: &str) -> &'s str {
-    let mut lines = shown.iter();
-    lines
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
-        .unwrap_or_else(|| panic!("systemctl shows no {name}"))
+/// One writer writes; what would stand there then without us, and what still goes on.
+fn write(writer: Writer, hog: &Container, run: usize) -> (String, Option<Load>) {
+    match writer {
+        Writer::DaemonReload => {
+            systemctl(&["daemon-reload"]);
+            (hog.weight(), None)
+        }
+        Writer::Update => {
+            hog.update(&["--cpu-shares", SHARES[run % SHARES.len()]]);
+            (hog.weight(), None)
+        }
+        Writer::Hand => {
+            let theirs = ["80", "81"][run % 2];
+            hog.group.write(KNOB, theirs);
+            (theirs.to_owned(), None)
+        }
+        Writer::Kubelet => {
+            let theirs = ["90", "91"][run % 2];
+            let rewrites = rewriter(&hog.group, theirs, Duration::from_millis(400), 2);
+            (theirs.to_owned(), Some(rewrites))
+        }
+    }
+}
+
+fn governor_restore(rig: &Rig) -> std::process::Output {
+    governor(rig.work(), &["restore"])
+}
+
+/// All knobs are as before but for this weight, nothing is held, and so it stays for a moment.
+fn must_end_with(
+    governor: &Daemon,
+    group: &Group,
+    before: &[(&'static str, Vec<u8>)],
+    weight: &str,
+) {
+    let mut after = before.to_vec();
+    for (knob, text) in &mut after {
+        if *knob == KNOB {
+            *text = format!("{weight}\n").into_bytes();
+        }
+    }
+    let mut since: Option<Instant> = None;
+    wait_until(&format!("{weight} stands in the end"), governor, || {
+        let so = group.knobs() == after && limit(governor, group).is_none();
+        since = so.then(|| since.unwrap_or_else(Instant::now));
+        since.is_some_and(|since| since.elapsed() > Duration::from_millis(300))
+    });
 }
