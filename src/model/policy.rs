@@ -50,7 +50,7 @@ pub enum Others {
     Yield,
     /// Ours is set again, a bounded number of times; their value is what goes back in the end.
     Reassert,
-    /// Their value stands and is told; the container is left alone for a while.
+    /// Their value stands and is told; the container is not looked at first for a while.
     Alert,
 }
 
