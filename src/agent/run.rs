@@ -22,7 +22,7 @@ use crate::policy::Brain;
 const CHORES_APART: Span = Span::from_secs(1);
 /// Likewise while what is held stands in calm: then they are the longest that a victim waits for us.
 const CHORES_IN_WATCH: Span = Span::from_secs(5);
-/// Likewise where somebody wrote a held knob: no sooner after the last look.
+/// What is held is looked at when somebody wrote it, but no sooner after the last look.
 const LOOKS_APART: Span = Span::from_millis(100);
 /// Groups whose knobs are read again at each round of chores.
 const REFRESHED: usize = 2;
@@ -63,6 +63,10 @@ pub(super) struct Loop {
     pub(super) chores: Time,
     /// Somebody wrote a held knob, which was not looked at yet.
     pub(super) written: bool,
+    /// When what is held was looked at last.
+    pub(super) looked: Time,
+    /// Something was found there that the tree does not tell yet.
+    pub(super) met: bool,
 }
 
 /// Governs until it is told to stop, then gives everything back.
@@ -107,6 +111,10 @@ impl Loop {
             if wakes.timed_out {
                 self.gauges.late(clock.now().since(due));
             }
+            self.written |= wakes.knob;
+            if self.written && clock.now().since(self.looked) >= LOOKS_APART {
+                self.look_at_knobs();
+            }
             // Whoever woke us, no tick comes before it may, and doorbells are not listened to
             // meanwhile: who rings them all the time wakes us twice a tick at most.
             let mut refresh = false;
@@ -133,7 +141,6 @@ impl Loop {
             } else if self.scan_due.is_some_and(|due| due <= now) {
                 self.scan(Extent::Changed);
             }
-            self.written |= wakes.knob;
             self.tick(wakes.doorbell);
             if now.since(self.chores) >= self.chores_apart() {
                 self.chores(now);
@@ -146,17 +153,29 @@ impl Loop {
             self.pacing.settle(clock.now(), clock.thread_cpu());
             due = self.pacing.due(clock.now(), self.interval());
             if self.written {
-                due = due.min(self.chores + LOOKS_APART);
+                due = due.min(self.looked + LOOKS_APART);
             }
         }
     }
 
     const fn chores_apart(&self) -> Span {
         match self.pace {
-            _ if self.written => LOOKS_APART,
+            // What others wrote is the original from now on: the tree is to tell the brain.
+            _ if self.met => LOOKS_APART,
             Pace::Watch => CHORES_IN_WATCH,
             Pace::Quiet | Pace::Alert => CHORES_APART,
         }
+    }
+
+    /// Looks at what is held: what was reverted is set again at once, whatever the pace of the ticks is.
+    fn look_at_knobs(&mut self) {
+        self.looked = HostClock.now();
+        self.written = false;
+        self.watch_knobs();
+        let known = self.sample.outcomes.len();
+        self.knobs
+            .check(&mut self.forest, &mut self.sample.outcomes);
+        self.met |= self.sample.outcomes.len() > known;
     }
 
     /// Hears of writes to what is held from now on; those up to now, our own among them, are looked at
@@ -237,8 +256,7 @@ impl Loop {
             if !matches!(outcome.written, Written::Done) {
                 tracing::debug!(?change, ?outcome, "a change");
             }
-            // What stands there now is the original: the next chores tell the brain.
-            self.written |= outcome.written == Written::Drifted;
+            self.met |= outcome.written == Written::Drifted;
             self.sample.outcomes.push(outcome);
         }
         let wrote = !step.changes.is_empty();
@@ -263,10 +281,8 @@ impl Loop {
     /// What has to be done now and then.
     fn chores(&mut self, now: Time) {
         self.chores = now;
-        self.written = false;
-        self.watch_knobs();
-        self.knobs
-            .check(&mut self.forest, &mut self.sample.outcomes);
+        self.look_at_knobs();
+        self.met = false;
         self.knobs
             .expire(now, &mut self.forest, &mut self.sample.outcomes);
         self.sampler.review(&mut self.forest, &self.tree, REFRESHED);

@@ -127,6 +127,8 @@ impl Loop {
             rescanned: now,
             chores: now,
             written: false,
+            looked: now,
+            met: false,
         })
     }
 }

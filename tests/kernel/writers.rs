@@ -401,7 +401,9 @@ fn one_run(
                 is_held_over(governor, group, &theirs)
             });
             let ended = governor.log()[told..].contains("drift");
-            assert!(others != "reassert" || !ended, "the limit ended");
+            // One who goes on uses up how often it is set again.
+            let may_end = others != "reassert" || WRITERS[at].0 == Writer::Kubelet;
+            assert!(may_end || !ended, "the limit ended");
         }
         stood[at].push(watched.stood(&theirs));
         // What a writer itself does to it is no doing of ours.
