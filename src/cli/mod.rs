@@ -1,5 +1,6 @@
 //! The command line: arguments in, text and an exit code out. The daemon's work is in `agent`.
 
+mod bench;
 mod check;
 mod direct;
 mod doctor;
@@ -17,6 +18,7 @@ mod status;
 mod term;
 mod tree;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -141,6 +143,17 @@ enum Verb {
         #[arg(long)]
         left_behind: bool,
     },
+    /// Measure what noisy neighbours do with and without a governor: becomes `governor-bench`.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Its words; `--help` tells which.
+        #[arg(
+            value_name = "ARG",
+            trailing_var_arg = true,
+            allow_hyphen_values = true
+        )]
+        words: Vec<OsString>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -220,6 +233,7 @@ pub fn main() -> ExitCode {
             left_behind: true,
         } => restore::left_behind(&policy),
         Verb::Restore { policy, .. } => restore::restore(&policy),
+        Verb::Bench { words } => bench::bench(&words),
     };
     match outcome {
         Ok(exit) => exit.into(),

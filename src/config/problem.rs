@@ -37,7 +37,8 @@ pub struct Problems {
 
 impl Problem {
     /// A problem whose line and column are found by [`Problems::new`].
-    pub(super) fn new(span: Range<usize>, message: String, why: String, remedy: String) -> Problem {
+    #[must_use]
+    pub fn new(span: Range<usize>, message: String, why: String, remedy: String) -> Problem {
         Problem {
             span,
             line: 1,
@@ -52,7 +53,8 @@ impl Problem {
 
 impl Problems {
     /// Sorts `all` (not empty), and finds the line and column of each in `text`.
-    pub(super) fn new(text: &str, mut all: Vec<Problem>) -> Problems {
+    #[must_use]
+    pub fn new(text: &str, mut all: Vec<Problem>) -> Problems {
         all.sort_by_key(|problem| (problem.span.start, problem.span.end));
         let dropped = all.len().saturating_sub(KEPT);
         all.truncate(KEPT);

@@ -1,0 +1,95 @@
+use super::{files, show, table};
+use crate::study::figures::{FIELDS, Unit};
+use crate::study::tests::{session, three};
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+fn file(name: &str) -> String {
+    let all = files(&[session(three())]).expect("pictures can be drawn");
+    let found = all.into_iter().find(|(known, _)| *known == name);
+    found.expect("a file of this name").1
+}
+
+#[test]
+fn the_page_needs_nothing_but_itself() {
+    let page = file("report.html");
+    assert!(
+        page.contains("<section id=\"0-paper\">"),
+        "the scenario is not there"
+    );
+    assert!(page.matches("<svg").count() >= 3, "pictures are missing");
+    for foreign in ["<script", "src=\"http", "href=\"http", "@import", "url("] {
+        assert!(!page.contains(foreign), "{foreign} is on the page");
+    }
+}
+
+#[test]
+fn pictures_take_the_pages_colour_and_width() {
+    let page = file("report.html");
+    assert!(page.contains("currentColor"));
+    assert!(
+        !page.contains("#010203"),
+        "a mark for the page's colour was left"
+    );
+    assert!(
+        !page.contains("<svg width"),
+        "a picture has a width of its own"
+    );
+}
+
+#[test]
+fn json_and_csv_tell_every_figure() {
+    let (json, csv) = (file("figures.json"), file("figures.csv"));
+    let head = csv.lines().next().expect("a head");
+    for field in FIELDS {
+        assert!(
+            json.contains(&format!("\"{}\"", field.name)),
+            "{} is not in the JSON",
+            field.name
+        );
+        assert!(
+            head.split(',').any(|name| name == field.name),
+            "{} is not in the CSV",
+            field.name
+        );
+    }
+    // One line a run.
+    assert_eq!(csv.lines().count(), 4);
+    let whole: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let p99 = &whole["sessions"][0]["scenarios"][0]["arms"][1]["figures"]["p99_ms"]["median"];
+    assert_eq!(p99, 500.0);
+}
+
+#[test]
+fn the_histogram_log_holds_every_answer() {
+    let log = file("latencies.hlog");
+    let mut tags = std::collections::BTreeSet::new();
+    for entry in IntervalLogIterator::new(log.as_bytes()) {
+        if let LogEntry::Interval(interval) = entry.expect("a sound log") {
+            tags.insert(interval.tag().expect("a tag").as_str().to_owned());
+        }
+    }
+    let wanted = [
+        "paper/governor/1/victim",
+        "paper/none/1/victim",
+        "paper/oracle/1/victim",
+    ];
+    assert_eq!(tags.iter().map(String::as_str).collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn the_table_tells_what_does_not_hold() {
+    let text = table::table(&[session(three())]);
+    assert!(
+        text.contains("DOES NOT HOLD: paper: p99 is 50.00 × alone, not 1.5"),
+        "{text}"
+    );
+    insta::assert_snapshot!(text, @"");
+}
+
+#[test]
+fn what_never_came_is_told_as_never() {
+    assert_eq!(show(f64::INFINITY, Unit::Ms), "never");
+    assert_eq!(show(0.987, Unit::Share), "98.7 %");
+    assert_eq!(show(12_345.0, Unit::Ms), "12.3 s");
+    assert_eq!(show(44.2, Unit::Ms), "44.2 ms");
+}

@@ -1,0 +1,114 @@
+//! Where a record was made.
+
+use anyhow::Context;
+use procfs::{Current, CurrentSI};
+use serde::{Deserialize, Serialize};
+
+/// The facts that figures depend on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    /// The harness's version.
+    pub(crate) version: String,
+    /// The kernel's release and version.
+    pub(crate) kernel: String,
+    /// What the processor calls itself.
+    pub(crate) cpu: String,
+    /// How many CPUs are on.
+    pub(crate) cpus: usize,
+    /// RAM, bytes.
+    pub(crate) memory: u64,
+    /// Swap, bytes.
+    pub(crate) swap: u64,
+    /// The lab's clock and emulator, `virtual tcg`; empty on a host of its own.
+    pub(crate) lab: String,
+    /// Seconds since 1970.
+    pub(crate) wall_s: u64,
+    /// The seed that the scenarios' own seeds are mixed with.
+    pub(crate) seed: u64,
+}
+
+impl Machine {
+    /// This one.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read.
+    pub(crate) fn here(seed: u64) -> anyhow::Result<Machine> {
+        let name = rustix::system::uname();
+        let words = [name.release(), name.version()];
+        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+        let cpus = procfs::CpuInfo::current().context("/proc/cpuinfo")?;
+        let memory = procfs::Meminfo::current().context("/proc/meminfo")?;
+        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Ok(Machine {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            kernel: words.join(" "),
+            cpu: cpus.model_name(0).unwrap_or("unknown").to_owned(),
+            cpus: cpus.num_cores(),
+            memory: memory.mem_total,
+            swap: memory.swap_total,
+            lab: ["LAB_CLOCK", "LAB_ACCEL"]
+                .into_iter()
+                .filter_map(|name| std::env::var(name).ok())
+                .collect::<Vec<_>>()
+                .join(" "),
+            wall_s: wall.map_or(0, |wall| wall.as_secs()),
+            seed,
+        })
+    }
+
+    /// In one line, for people.
+    pub(crate) fn line(&self) -> String {
+        let lab = match self.lab.as_str() {
+            "" => String::new(),
+            lab => format!(", in the lab ({lab})"),
+        };
+        let release = self.kernel.split(' ').next().unwrap_or_default();
+        format!(
+            "Linux {release}, {} × {}, {} MiB of RAM, {} MiB of swap{lab}; seed {}",
+            self.cpus,
+            self.cpu,
+            self.memory >> 20,
+            self.swap >> 20,
+            self.seed
+        )
+    }
+}
+
+/// CPU time that a hypervisor has taken from this host since boot, microseconds; 0 where none is counted.
+pub(crate) fn steal_us() -> u64 {
+    let stat = procfs::KernelStats::current();
+    stat.ok()
+        .and_then(|stat| stat.total.steal_ms())
+        .unwrap_or(0)
+        * 1_000
+}
+
+/// Holds the host to few tasks for as long as this is alive, so that what is tried is tried on a small
+/// host, wherever it is.
+pub(crate) struct SmallHost {
+    before: String,
+}
+
+/// The most tasks that the host may have.
+const THREADS_MAX: &str = "/proc/sys/kernel/threads-max";
+
+impl SmallHost {
+    /// With room for so many tasks more than there are.
+    ///
+    /// # Errors
+    /// The limit cannot be read or written.
+    pub(crate) fn with_room_for(more: u64) -> anyhow::Result<SmallHost> {
+        let before = std::fs::read_to_string(THREADS_MAX).context(THREADS_MAX)?;
+        let load = std::fs::read("/proc/loadavg").context("/proc/loadavg")?;
+        let now = governor::kernel::loadavg::tasks(&load);
+        let now = now.map_err(|why| anyhow::anyhow!("/proc/loadavg: {why:?}"))?;
+        std::fs::write(THREADS_MAX, (now + more).to_string()).context(THREADS_MAX)?;
+        Ok(SmallHost { before })
+    }
+}
+
+impl Drop for SmallHost {
+    fn drop(&mut self) {
+        let _ = std::fs::write(THREADS_MAX, &self.before);
+    }
+}

@@ -1,0 +1,61 @@
+//! The peers, as Debian packages them: how each is started, and the settings that its manual names for
+//! hosts of containers. All of them look at memory only, and kill.
+
+use crate::arm::Arm;
+use anyhow::bail;
+use std::path::Path;
+
+/// The command line that runs it in the foreground.
+///
+/// # Errors
+/// It is not installed, or is none of the peers.
+pub(crate) fn command(arm: Arm, work: &Path) -> anyhow::Result<Vec<String>> {
+    let (program, words): (&str, Vec<String>) = match arm {
+        // Its defaults (kill at 10 % of memory and of swap available), and no report every second.
+        Arm::Earlyoom => ("/usr/bin/earlyoom", own(&["-r", "0"])),
+        // The profile that looks at PSI as well.
+        Arm::Nohang => (
+            "/usr/sbin/nohang",
+            own(&["--monitor", "--config", "/etc/nohang/nohang-desktop.conf"]),
+        ),
+        Arm::Oomd => {
+            let config = work.join("oomd.json");
+            std::fs::write(&config, OOMD)?;
+            (
+                "/usr/bin/oomd",
+                own(&["--config", &config.to_string_lossy()]),
+            )
+        }
+        Arm::SystemdOomd | Arm::None | Arm::Static | Arm::Oracle | Arm::Governor => {
+            bail!("{} cannot be started as a peer here", arm.word())
+        }
+    };
+    if !Path::new(program).exists() {
+        bail!(
+            "{} is not installed: no {program} (Debian has it as a package)",
+            arm.word()
+        );
+    }
+    Ok(std::iter::once(program.to_owned()).chain(words).collect())
+}
+
+fn own(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// Kill the largest of our groups when all of them together have waited for memory for 60 % of ten
+/// seconds: the example of its manual, over our groups.
+const OOMD: &str = r#"{
+  "rulesets": [{
+    "name": "memory pressure in the containers",
+    "detectors": [[
+      "pressure",
+      { "name": "pressure_rising_beyond",
+        "args": { "cgroup": "governor-bench", "resource": "memory", "threshold": "60", "duration": "5" } }
+    ]],
+    "actions": [
+      { "name": "kill_by_memory_size_or_growth", "args": { "cgroup": "governor-bench/*" } }
+    ]
+  }]
+}
+"#;

@@ -1,0 +1,244 @@
+//! The cgroups of one run, and their files. All of it goes away with everything that still runs in it
+//! when the scene is dropped, and so does what an earlier harness left that was killed.
+
+use crate::record::Knobs;
+use anyhow::{Context, bail};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where cgroup v2 is mounted.
+const ROOT: &str = "/sys/fs/cgroup";
+/// The parent of all victims and attackers: each is a container for the policy's glob.
+const STAGE: &str = "governor-bench";
+/// The clients of victims that are programs: above all others, as on another host.
+const CLIENTS: &str = "governor-bench-clients";
+/// The tool under test, where its unit would be.
+const TOOL: &str = "governor-bench.service";
+
+/// Controllers that a run uses; the last may lack.
+const CONTROLLERS: [&str; 4] = ["cpu", "memory", "pids", "io"];
+
+/// Every knob that somebody may write, in a victim's or an attacker's group.
+pub(crate) const KNOBS: [&str; 12] = [
+    "cgroup.freeze",
+    "cpu.idle",
+    "cpu.max",
+    "cpu.max.burst",
+    "cpu.weight",
+    "io.max",
+    "io.weight",
+    "memory.high",
+    "memory.low",
+    "memory.max",
+    "memory.swap.max",
+    "pids.max",
+];
+
+/// The cgroups of one run.
+pub(crate) struct Scene {
+    groups: Vec<Group>,
+    /// Controllers that were off at the root before.
+    turned_on: Vec<&'static str>,
+}
+
+impl Scene {
+    /// Fresh groups of these names.
+    ///
+    /// # Errors
+    /// No cgroup v2, no permission, or a controller lacks.
+    pub(crate) fn build<'n>(names: impl Iterator<Item = &'n str>) -> anyhow::Result<Scene> {
+        let root = Path::new(ROOT);
+        let there =
+            std::fs::read_to_string(root.join("cgroup.controllers")).with_context(|| {
+                format!("no cgroup v2 on {ROOT}: the lab has one (tests/bench/run)")
+            })?;
+        let there: Vec<&str> = there.split_whitespace().collect();
+        if let Some(lacks) = CONTROLLERS[..3].iter().find(|one| !there.contains(one)) {
+            bail!(
+                "the {lacks} controller is not in cgroup v2 here: the lab has it (tests/bench/run)"
+            );
+        }
+        for old in [STAGE, CLIENTS, TOOL] {
+            remove(&root.join(old))?;
+        }
+        let mut scene = Scene {
+            groups: Vec::new(),
+            turned_on: Vec::new(),
+        };
+        let on = std::fs::read_to_string(root.join("cgroup.subtree_control"))?;
+        for controller in CONTROLLERS.into_iter().filter(|one| there.contains(one)) {
+            if !on.split_whitespace().any(|one| one == controller) {
+                turn(root, &format!("+{controller}"))?;
+                scene.turned_on.push(controller);
+            }
+        }
+        let stage = make(root, STAGE)?;
+        for controller in CONTROLLERS.into_iter().filter(|one| there.contains(one)) {
+            turn(&stage, &format!("+{controller}"))?;
+        }
+        for name in names {
+            let dir = make(&stage, name)?;
+            scene.groups.push(Group {
+                name: name.to_owned(),
+                dir,
+            });
+        }
+        let clients = make(root, CLIENTS)?;
+        write(&clients.join("cpu.weight"), "10000")?;
+        make(root, TOOL)?;
+        Ok(scene)
+    }
+
+    /// A glob over cgroup paths that only the victims' and attackers' groups match.
+    pub(crate) fn glob() -> String {
+        format!("/{STAGE}/*")
+    }
+
+    pub(crate) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// The group of this name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn group(&self, name: &str) -> anyhow::Result<&Group> {
+        let found = self.groups.iter().find(|group| group.name == name);
+        found.with_context(|| format!("no group `{name}`"))
+    }
+
+    /// The group of the clients.
+    pub(crate) fn clients() -> PathBuf {
+        Path::new(ROOT).join(CLIENTS)
+    }
+
+    /// The group of the tool under test.
+    pub(crate) fn tool() -> Group {
+        Group {
+            name: TOOL.to_owned(),
+            dir: Path::new(ROOT).join(TOOL),
+        }
+    }
+
+    /// The exact text of every knob of every group.
+    pub(crate) fn knobs(&self) -> Knobs {
+        let groups = self.groups.iter();
+        groups
+            .map(|group| (group.name.clone(), group.knobs()))
+            .collect()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let root = Path::new(ROOT);
+        for name in [STAGE, CLIENTS, TOOL] {
+            if let Err(why) = remove(&root.join(name)) {
+                eprintln!("governor-bench: {why:#}");
+            }
+        }
+        for controller in &self.turned_on {
+            // Another may use it by now: then it stays on.
+            let _ = turn(root, &format!("-{controller}"));
+        }
+    }
+}
+
+/// A cgroup.
+#[derive(Clone)]
+pub(crate) struct Group {
+    name: String,
+    dir: PathBuf,
+}
+
+impl Group {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes a knob.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) fn write(&self, file: &str, text: &str) -> anyhow::Result<()> {
+        write(&self.dir.join(file), text)
+    }
+
+    /// A file's text without its newline; `None` if the kernel has no such file.
+    pub(crate) fn read(&self, file: &str) -> Option<String> {
+        let text = std::fs::read_to_string(self.dir.join(file)).ok()?;
+        Some(text.trim_end().to_owned())
+    }
+
+    /// The number after `key` in a flat-keyed file such as `cpu.stat`; 0 if there is none.
+    pub(crate) fn number(&self, file: &str, key: &str) -> u64 {
+        let text = self.read(file).unwrap_or_default();
+        let found = text
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+        found.and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
+    /// The exact text of every knob.
+    pub(crate) fn knobs(&self) -> BTreeMap<String, String> {
+        let texts = KNOBS
+            .iter()
+            .map(|knob| Some(((*knob).to_owned(), self.read(knob)?)));
+        texts.flatten().collect()
+    }
+
+    /// Kills everything in it.
+    pub(crate) fn kill(&self) {
+        let _ = std::fs::write(self.dir.join("cgroup.kill"), "1");
+    }
+}
+
+fn make(parent: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let dir = parent.join(name);
+    std::fs::create_dir(&dir).with_context(|| format!("make the cgroup {}", dir.display()))?;
+    Ok(dir)
+}
+
+fn turn(dir: &Path, controller: &str) -> anyhow::Result<()> {
+    write(&dir.join("cgroup.subtree_control"), controller)
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(file, text).with_context(|| format!("{text:?} to {}", file.display()))
+}
+
+/// How long the killed may take to be gone.
+const PATIENCE: u32 = 500;
+
+/// Kills what runs in the group and below it, and removes all of it, deepest first.
+fn remove(dir: &Path) -> anyhow::Result<()> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    let _ = std::fs::write(dir.join("cgroup.kill"), "1");
+    for _ in 0..PATIENCE {
+        if try_remove(dir) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    bail!("the cgroup {} could not be removed", dir.display())
+}
+
+fn try_remove(dir: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return true;
+    };
+    let mut empty = true;
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            empty &= try_remove(&entry.path());
+        }
+    }
+    empty && std::fs::remove_dir(dir).is_ok()
+}

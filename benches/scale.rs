@@ -1,0 +1,225 @@
+//! What a tick, a journal entry and an answer cost, by the number of containers.
+//!
+//! `cargo bench --bench scale`. The host is on paper (`tests/synthetic`) and its numbers all waver. Sweeps need real
+//! cgroups: as root on a host with cgroup v2 they are made, read as the daemon reads them, and removed; elsewhere
+//! that part is left out, loudly. `tests/bench/micro` runs all of it in the lab.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a bench: it makes files and cgroups, and fails by panicking"
+)]
+
+#[path = "../tests/synthetic/mod.rs"]
+mod synthetic;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
+use governor::agent::act::{BootId, Idled, Journal, KnobText, Record, StoredPath};
+use governor::config::ContainerGlobs;
+use governor::host::{Extent, Forest, HostClock, Limits, LinuxTree, Rules, Sampler};
+use governor::model::{ContainerView, GroupId, Knob, Policy, Sample, Span, Status, Time, Topology};
+use governor::policy::Brain;
+use governor::report::{Paint, json_text, status_text};
+use governor::trace::{Frame, Reader};
+use std::hint::black_box;
+use std::path::Path;
+use synthetic::Host;
+
+const SIZES: [usize; 4] = [10, 100, 1_000, 5_000];
+/// Ticks of one measurement.
+const TICKS: usize = 20;
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    steps(&mut criterion);
+    journal(&mut criterion);
+    status(&mut criterion);
+    sweeps(&mut criterion);
+    criterion.final_summary();
+}
+
+/// `Brain::step`, a quiet host: nobody is harmed, everybody's numbers waver.
+fn steps(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("step");
+    for size in SIZES {
+        let (tree, samples) = quiet_host(size);
+        let (before, measured) = samples.split_at(samples.len() - TICKS);
+        let warm = || {
+            let mut brain = Brain::new(Policy::default());
+            brain.adopt(&tree, before[0].at);
+            for sample in before {
+                brain.step(sample);
+            }
+            brain
+        };
+        group.throughput(Throughput::Elements(TICKS as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(size), &size, |bench, _| {
+            let pass = |mut brain: Brain| {
+                for sample in measured {
+                    black_box(brain.step(sample));
+                }
+                brain
+            };
+            bench.iter_batched(warm, pass, BatchSize::PerIteration);
+        });
+    }
+    group.finish();
+}
+
+/// Ticks of a host on paper.
+fn quiet_host(containers: usize) -> (Topology, Vec<Sample>) {
+    let mut host = Host::new(containers, 8, "", Vec::new());
+    host.noise = 0.2;
+    for life in &mut host.lives {
+        life.wants = 4.0 / containers as f64;
+    }
+    host.run(Span::from_millis(100 * (TICKS as u64 + 20)));
+    let trace = host.finish();
+    let (mut tree, mut samples) = (None, Vec::new());
+    for frame in Reader::new(&trace[..]) {
+        match frame.unwrap() {
+            Frame::Tree { tree: whole, .. } => tree = Some(whole),
+            Frame::Tick(sample) => samples.push(sample),
+            _ => {}
+        }
+    }
+    (tree.expect("a trace begins with its tree"), samples)
+}
+
+/// What stands before the first write of a knob, and after the last.
+fn journal(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(folder.path(), BootId([7; 16])).unwrap();
+    let record = Record {
+        group: GroupId(1),
+        path: StoredPath::new(b"/system.slice/docker-0123456789abcdef.scope"),
+        knob: Knob::CpuWeight,
+        original: KnobText::new(b"100").unwrap(),
+        ours: None,
+        next: Some(KnobText::new(b"4").unwrap()),
+        idled: Idled::default(),
+        since: Time(1),
+        lease: Time(30_000_000),
+    };
+    criterion.bench_function("journal/insert and remove", |bench| {
+        bench.iter(|| {
+            let slot = journal.insert(black_box(&record)).expect("a free slot");
+            journal.remove(slot);
+        });
+    });
+}
+
+/// An answer of `governor status`.
+fn status(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("status");
+    for size in SIZES {
+        let mut status = Status::default();
+        for number in 0..size {
+            status.containers.push(ContainerView {
+                name: format!("container-{number}"),
+                runtime: "docker".to_owned(),
+                path: format!("/system.slice/docker-{number:064x}.scope"),
+                cpu: Some(0.5),
+                psi_cpu: Some(0.01),
+                memory: Some(64 << 20),
+                pids: Some(10),
+                ..ContainerView::default()
+            });
+        }
+        group.bench_with_input(BenchmarkId::new("json", size), &status, |bench, status| {
+            bench.iter(|| json_text(black_box(status)).unwrap());
+        });
+        group.bench_with_input(BenchmarkId::new("text", size), &status, |bench, status| {
+            bench.iter(|| status_text(black_box(status), Some(160), Paint::Plain));
+        });
+    }
+    group.finish();
+}
+
+/// Where the cgroups of the sweeps are.
+const ROOT: &str = "/sys/fs/cgroup";
+const STAGE: &str = "governor-bench-sweep";
+
+/// Empty cgroups, removed at the end.
+struct Groups(usize);
+
+impl Groups {
+    fn make(count: usize) -> std::io::Result<Groups> {
+        std::fs::create_dir(format!("{ROOT}/{STAGE}"))?;
+        std::fs::write(
+            format!("{ROOT}/{STAGE}/cgroup.subtree_control"),
+            "+cpu +memory +pids",
+        )?;
+        for number in 0..count {
+            std::fs::create_dir(format!("{ROOT}/{STAGE}/c{number}"))?;
+        }
+        Ok(Groups(count))
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        for number in 0..self.0 {
+            let _ = std::fs::remove_dir(format!("{ROOT}/{STAGE}/c{number}"));
+        }
+        let _ = std::fs::remove_dir(format!("{ROOT}/{STAGE}"));
+    }
+}
+
+/// Reading every container once, on real cgroups without processes.
+fn sweeps(criterion: &mut Criterion) {
+    if !Path::new(ROOT).join("cgroup.controllers").exists() {
+        eprintln!("sweep: LEFT OUT, no cgroup v2 on {ROOT}");
+        return;
+    }
+    let mut group = criterion.benchmark_group("sweep");
+    for size in SIZES {
+        let groups = match Groups::make(size) {
+            Ok(groups) => groups,
+            Err(why) => {
+                eprintln!("sweep/{size}: LEFT OUT, {why}");
+                continue;
+            }
+        };
+        group.throughput(Throughput::Elements(size as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(size), &size, |bench, size| {
+            let (mut forest, mut sampler, ids) = watching(*size);
+            let mut out = Sample::default();
+            bench.iter(|| sampler.sample(&mut forest, &HostClock, &ids, &mut out));
+        });
+        drop(groups);
+    }
+    group.finish();
+}
+
+/// All of the stage's groups as containers, their files held.
+fn watching(count: usize) -> (Forest<LinuxTree>, Sampler<LinuxTree>, Vec<GroupId>) {
+    governor::host::raise_file_limit().expect("files to hold");
+    let policy = Policy {
+        containers: vec![format!("/{STAGE}/*")],
+        ..Policy::default()
+    };
+    let globs = ContainerGlobs::new(&policy);
+    let files = LinuxTree::open(Path::new(ROOT)).expect("a cgroup root");
+    let limits = Limits {
+        opened_per_scan: count + 1_000,
+        ..Limits::default()
+    };
+    let mut forest = Forest::new(files, limits);
+    forest
+        .scan(Extent::All, &|path| globs.is_container(path))
+        .expect("a scan");
+    let topology = forest.topology(&Rules {
+        original: &|_, _| None,
+        name: &|_, _| None,
+        is_protected: &|_| false,
+        own: None,
+    });
+    // Far over what one measurement takes, so that PSI is read in each sweep.
+    let mut sampler = Sampler::new(forest.files_mut(), Span::ZERO);
+    sampler.hold(&mut forest, &topology);
+    let ids: Vec<GroupId> = topology.watched().map(|(_, group)| group.id).collect();
+    assert_eq!(ids.len(), count, "not all groups are watched");
+    (forest, sampler, ids)
+}
