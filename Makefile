@@ -1,7 +1,7 @@
 # `make help` tells what there is. Every target does its own set-up; those with kernels want root once.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build check test stories traces mutants demo coverage fuzz campaign lab clean
+.PHONY: help build check test bench stories traces mutants demo coverage fuzz campaign lab clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -13,13 +13,20 @@ check: ## format, lints, documentation, dependencies: what CI checks
 	.ci/part format cargo fmt --check
 	.ci/part lints cargo clippy --all-targets --locked -- -D warnings
 	.ci/part kernel-lints cargo clippy --test kernel --bench noisy --locked -- -D warnings
+	.ci/part harness-lints cargo clippy --features bench --bin governor-bench --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" .ci/part documentation cargo doc --no-deps --locked
 	.ci/part dependencies .ci/deny --log-level error check bans licenses sources
 
-test: ## all tests: here, and on real kernels 6.1 and 6.12 in the lab, with docker and podman (short campaigns)
+test: ## all tests: here, and on real kernels 6.1 and 6.12 in the lab, with docker and podman (short campaigns, short bench)
 	.ci/part tests cargo test --locked
+	.ci/part harness-tests cargo test --locked --features bench --bin governor-bench
 	.ci/part kernels tests/kernel/run --short
 	.ci/part full-system tests/kernel/campaign --short
+	.ci/part bench tests/bench/run --short
+	.ci/part page tests/bench/browser
+
+bench: ## scenarios of noisy neighbours under several arms, both kernels, virtual clock: target/bench/report.html
+	tests/bench/run
 
 stories: ## tells the stories of tests/traces anew: look at `git diff tests/traces` before you believe them
 	STORIES=tell cargo test --locked --test stories

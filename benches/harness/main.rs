@@ -177,6 +177,7 @@ fn measure(args: RunArgs) -> anyhow::Result<ExitCode> {
     let _ = rustix::process::setpriority_process(None, -20);
     let mut record = record::Writer::create(&args.record)?;
     let order = Order {
+        progress: args.record.as_os_str() != "-",
         scenarios,
         arms: args.arms,
         rounds: args.rounds.max(1),

@@ -29,8 +29,9 @@ pub(crate) struct Setup {
 const TICK_US: u64 = 4_000;
 /// An attack begins anywhere in so much time: longer than any tick of a governor, or a victim's rhythm.
 const PHASE_US: u64 = 100_000;
-/// Attackers are there and asleep so long before the attack, lest it begin with their start.
-const ATTACKERS_EARLY_US: u64 = 500_000;
+/// Attackers are there and asleep so long before the attack, lest it begin with their start; what that costs
+/// the victims is none of the attack, and none of what they have alone.
+pub(crate) const ATTACKERS_EARLY_US: u64 = 500_000;
 /// The hand moves just before the attack.
 const HAND_EARLY_US: u64 = 2_000;
 /// How long after the last request a victim still waits for answers, and a little.

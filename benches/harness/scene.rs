@@ -9,8 +9,9 @@ use std::time::Duration;
 
 /// Where cgroup v2 is mounted.
 const ROOT: &str = "/sys/fs/cgroup";
-/// The parent of all victims and attackers: each is a container for the policy's glob.
-const STAGE: &str = "governor-bench";
+/// The parent of all victims and attackers: each is a container for the policy's glob. Named so that systemd,
+/// where it runs, can be asked to watch it.
+pub(crate) const STAGE: &str = "governorbench.slice";
 /// The clients of victims that are programs: above all others, as on another host.
 const CLIENTS: &str = "governor-bench-clients";
 /// The tool under test, where its unit would be.

@@ -8,7 +8,7 @@ use crate::run::{Setup, play};
 use crate::scenario::Clock;
 use crate::scenario::find::Found;
 use crate::stop::Stopped;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// What is to be run.
 pub(crate) struct Order {
@@ -16,6 +16,8 @@ pub(crate) struct Order {
     pub(crate) arms: Vec<Arm>,
     pub(crate) rounds: u32,
     pub(crate) setup: Setup,
+    /// Whether a bar may be shown: not where the record goes to the same terminal.
+    pub(crate) progress: bool,
 }
 
 /// How a session ended.
@@ -43,7 +45,10 @@ pub(crate) fn go(order: &Order, record: &mut Writer) -> anyhow::Result<End> {
     for found in &order.scenarios {
         let scenario = &found.scenario;
         if virtual_clock && scenario.clock == Clock::Real {
-            bar.println(format!("{}: left out, it needs real time", scenario.name));
+            say(
+                &bar,
+                &format!("{}: left out, it needs real time", scenario.name),
+            );
             continue;
         }
         record.write(&Line::Scenario {
@@ -65,11 +70,10 @@ pub(crate) fn go(order: &Order, record: &mut Writer) -> anyhow::Result<End> {
                 let Err(why) = played else {
                     continue;
                 };
-                bar.println(format!(
-                    "{}, {} {round}: {why:#}",
-                    scenario.name,
-                    arm.word()
-                ));
+                say(
+                    &bar,
+                    &format!("{}, {} {round}: {why:#}", scenario.name, arm.word()),
+                );
                 record.write(&Line::Failed {
                     scenario: scenario.name.clone(),
                     arm: *arm,
@@ -98,11 +102,22 @@ fn bar(order: &Order) -> ProgressBar {
             .count()
     };
     let runs: usize = order.scenarios.iter().map(arms).sum();
-    let bar = ProgressBar::new(runs as u64 * u64::from(order.rounds));
+    let target = if order.progress {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let length = runs as u64 * u64::from(order.rounds);
+    let bar = ProgressBar::with_draw_target(Some(length), target);
     if let Ok(style) =
         ProgressStyle::with_template("{wide_bar} {pos}/{len} runs, {eta} left: {msg}")
     {
         bar.set_style(style);
     }
     bar
+}
+
+/// What cannot wait for the table; a hidden bar would swallow it.
+fn say(bar: &ProgressBar, text: &str) {
+    bar.suspend(|| eprintln!("governor-bench: {text}"));
 }

@@ -41,7 +41,8 @@ pub(crate) fn compare(a: &[Session], b: &[Session], within: Option<f64>) -> (Str
         .filter_map(|name| Some(named(name)?.head))
         .collect();
     let text = format!(
-        "{table}\n\n{compared} main figures ({}) were compared; they differ by at most {:.2} %\n",
+        "{}\n\n{compared} main figures ({}) were compared; they differ by at most {:.2} %\n",
+        table.trim_fmt(),
         heads.join(", "),
         worst * 100.0
     );

@@ -41,7 +41,7 @@ pub(crate) fn list(found: &[Found]) -> String {
             scenario.title.clone(),
         ]);
     }
-    format!("{table}\n")
+    format!("{}\n", table.trim_fmt())
 }
 
 /// A table without lines, which greps well.

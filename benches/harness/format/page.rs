@@ -7,6 +7,7 @@ use crate::study::figures::{FIELDS, Field, named};
 use crate::study::spread::{ENOUGH, Spread};
 use crate::study::{ArmStudy, RULE, Session, Study};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use plotters::style::RGBColor;
 
 /// The whole page.
 ///
@@ -152,7 +153,10 @@ fn scenario(number: usize, study: &Study) -> anyhow::Result<Markup> {
                 }
                 figure {
                     (PreEscaped(percentiles))
-                    figcaption { "Latency at each percentile while the attack lasts, all rounds." }
+                    figcaption {
+                        "Latency at each percentile while the attack lasts, all rounds:"
+                        @for arm in &study.arms { " " (key(arm.arm)) }
+                    }
                 }
             }
             (figures(study))
@@ -163,6 +167,15 @@ fn scenario(number: usize, study: &Study) -> anyhow::Result<Markup> {
             }
         }
     })
+}
+
+/// An arm's colour and name.
+fn key(arm: Arm) -> Markup {
+    let RGBColor(red, green, blue) = plot::colour(arm);
+    html! {
+        span class="key" style=(format!("background: rgb({red} {green} {blue})")) {}
+        (arm.word())
+    }
 }
 
 /// Every figure that any arm has, a line each.
@@ -249,7 +262,8 @@ a { color: inherit; }
 .good { color: var(--good); font-weight: 600; }
 .bad { color: var(--bad); font-weight: 600; }
 figure { margin: 1rem 0; color: var(--ink); }
-figcaption, small, dd { opacity: .75; }
+figcaption, small, dd { opacity: .8; }
+.key { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 .8em; print-color-adjust: exact; }
 svg { width: 100%; height: auto; }
 summary { cursor: pointer; padding: .5rem 0; }
 ";

@@ -153,7 +153,11 @@ fn marks(run: &Run) -> Vec<(u64, u32)> {
         .events
         .iter()
         .find(|event| event.at_us >= run.attack_us && event.kind == "alarm");
-    let limit = run.writes.iter().find(|write| write.at_us >= run.attack_us);
+    // The hand moves a moment before the attack.
+    let limit = run
+        .writes
+        .iter()
+        .find(|write| write.at_us + 100_000 >= run.attack_us);
     let restored = run.restored_us.filter(|_| !run.writes.is_empty());
     let all = [
         (alarm.map(|event| event.at_us), 1),
@@ -189,6 +193,7 @@ const NINES: f64 = 3.0;
 fn curves(area: &Area<'_>, study: &Study, (least, most): (f64, f64)) -> Drawn {
     let mut chart = ChartBuilder::on(area)
         .margin(10)
+        .margin_right(40)
         .x_label_area_size(30)
         .y_label_area_size(64)
         .build_cartesian_2d(0.0..NINES, (least..most).log_scale())?;
@@ -211,19 +216,9 @@ fn curves(area: &Area<'_>, study: &Study, (least, most): (f64, f64)) -> Drawn {
     for arm in &study.arms {
         let latencies = attacked(arm);
         let points = curve(&latencies, (least, most));
-        chart
-            .draw_series(LineSeries::new(points, colour(arm.arm).stroke_width(2)))?
-            .label(arm.arm.word())
-            .legend(move |(x, y)| {
-                PathElement::new([(x, y), (x + 18, y)], colour(arm.arm).stroke_width(3))
-            });
+        chart.draw_series(LineSeries::new(points, colour(arm.arm).stroke_width(2)))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .border_style(TRANSPARENT)
-        .label_font(text(13))
-        .draw()
+    Ok(())
 }
 
 /// The latencies of all requests that were due in the attacks, ascending, milliseconds.

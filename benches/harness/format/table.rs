@@ -61,7 +61,7 @@ fn of_session(session: &Session) -> String {
             table.add_row(row);
         }
     }
-    format!("{table}\n")
+    format!("{}\n", table.trim_fmt())
 }
 
 /// `3`, or `2 (1 discarded)`.

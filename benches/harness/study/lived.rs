@@ -1,6 +1,7 @@
 //! What one victim lived through: its requests in windows, and what they waited.
 
 use crate::record::{Run, Victim};
+use crate::run::ATTACKERS_EARLY_US;
 
 /// So long after its last request was due a victim still waited.
 const GAVE_UP_US: u64 = 30_000_000;
@@ -66,7 +67,7 @@ fn ms(latency: Option<u64>) -> f64 {
 pub(crate) struct Lived<'r> {
     victim: &'r Victim,
     run: &'r Run,
-    /// Before the attack, without the time to settle.
+    /// Before the attack, without the time to settle, and until the attackers' processes were started.
     pub(crate) alone: Window,
     /// While the attack lasted.
     pub(crate) attacked: Window,
@@ -79,7 +80,11 @@ impl<'r> Lived<'r> {
         Lived {
             victim,
             run,
-            alone: Window::of(victim, run.first_us + settle_us, run.attack_us),
+            alone: Window::of(
+                victim,
+                run.first_us + settle_us,
+                run.attack_us - ATTACKERS_EARLY_US,
+            ),
             attacked: Window::of(victim, run.attack_us, run.attack_end_us),
             // The last request is due before the end at the latest.
             recovery: Window::of(victim, run.attack_end_us, run.end_us),
