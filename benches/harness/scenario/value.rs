@@ -106,14 +106,14 @@ pub(super) fn words(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-/// The words of a victim's load, tried on the loads' own parser.
+/// The words of a victim's load: one that can be told when its first request is due.
 pub(super) fn victim(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let words = load(value)?;
-    if words.first().is_some_and(|word| word == "victim") {
-        Ok(words)
-    } else {
-        Err("a victim's load begins with `victim`: others measure nothing".to_owned())
+    let first = ["--for", "1s", "--start-at", "1"];
+    if tried(&words, &first).is_err() {
+        return Err("no victim, but a load that measures nothing".to_owned());
     }
+    Ok(words)
 }
 
 /// The words of any load, tried on the loads' own parser.
@@ -122,17 +122,22 @@ pub(super) fn load(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     if let Some(own) = words.iter().find(|word| TIMES.contains(&word.as_str())) {
         return Err(format!("{own} is the harness's to give"));
     }
-    let tried = words.iter().map(String::as_str);
-    let line = std::iter::once("load").chain(tried).chain(["--for", "1s"]);
-    match loads::Cli::try_parse_from(line) {
-        Ok(_) => Ok(words),
-        // The first line tells what is wrong, the rest how the command is used.
-        Err(why) => {
-            let why = why.to_string();
-            let first = why.lines().next().unwrap_or_default();
-            Err(first.trim_start_matches("error: ").to_owned())
-        }
-    }
+    tried(&words, &["--for", "1s"])?;
+    Ok(words)
+}
+
+/// What the loads' parser says of these words.
+fn tried(words: &[String], times: &[&str]) -> Result<(), String> {
+    let words = words.iter().map(String::as_str);
+    let line = std::iter::once("load")
+        .chain(words)
+        .chain(times.iter().copied());
+    // The first line tells what is wrong, the rest how the command is used.
+    loads::Cli::try_parse_from(line).map(drop).map_err(|why| {
+        let why = why.to_string();
+        let first = why.lines().next().unwrap_or_default();
+        first.trim_start_matches("error: ").to_owned()
+    })
 }
 
 /// What the harness itself says to a load.
