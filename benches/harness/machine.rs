@@ -23,7 +23,7 @@ pub(crate) struct Machine {
     pub(crate) lab: String,
     /// Seconds since 1970.
     pub(crate) wall_s: u64,
-    /// The seed that the scenarios' own seeds are mixed with.
+    /// The seed of this call, which the scenarios' own are mixed with.
     pub(crate) seed: u64,
 }
 
@@ -56,6 +56,16 @@ impl Machine {
         })
     }
 
+    /// Whether figures of both may be put together.
+    pub(crate) fn is_like(&self, other: &Machine) -> bool {
+        let other = Machine {
+            wall_s: self.wall_s,
+            seed: self.seed,
+            ..other.clone()
+        };
+        *self == other
+    }
+
     /// In one line, for people.
     pub(crate) fn line(&self) -> String {
         let lab = match self.lab.as_str() {
@@ -64,12 +74,11 @@ impl Machine {
         };
         let release = self.kernel.split(' ').next().unwrap_or_default();
         format!(
-            "Linux {release}, {} × {}, {} MiB of RAM, {} MiB of swap{lab}; seed {}",
+            "Linux {release}, {} × {}, {} MiB of RAM, {} MiB of swap{lab}",
             self.cpus,
             self.cpu,
             self.memory >> 20,
-            self.swap >> 20,
-            self.seed
+            self.swap >> 20
         )
     }
 }

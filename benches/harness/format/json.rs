@@ -27,6 +27,7 @@ fn session(session: &Session) -> Value {
     });
     json!({
         "machine": session.machine,
+        "seeds": session.seeds,
         "scenarios": session.scenarios.iter().map(study).collect::<Vec<_>>(),
         "failed": failed.collect::<Vec<_>>(),
     })

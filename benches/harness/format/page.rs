@@ -49,7 +49,7 @@ fn session(number: usize, session: &Session) -> anyhow::Result<Markup> {
     let harm = plot::side_by_side(&session.scenarios, "harm_ms")?;
     Ok(html! {
         section {
-            h2 { (session.machine.line()) }
+            h2 { (session.line()) }
             (overview(number, session))
             h3 { "Harm, the less the better" }
             p { "What all requests since the attack's start waited beyond what one takes alone; medians." }

@@ -24,7 +24,7 @@ const COLUMNS: [&str; 12] = [
 pub(crate) fn table(sessions: &[Session]) -> String {
     let mut text = String::new();
     for session in sessions {
-        text.push_str(&format!("\n{}\n\n", session.machine.line()));
+        text.push_str(&format!("\n{}\n\n", session.line()));
         text.push_str(&of_session(session));
         for study in &session.scenarios {
             text.push_str(&verdict(study));

@@ -27,10 +27,14 @@ pub(crate) const RULE: &str = "A round counts only if its ungoverned run shows t
 A run is discarded if the harness itself woke more than 100 ms late (99th percentile) or a hypervisor took more \
 than 5 % of the CPU time, and if it came to no end.";
 
-/// All that one call of `governor-bench run` recorded.
+/// All that was recorded on one machine: each further call of `governor-bench run` there adds rounds.
 pub(crate) struct Session {
     /// Where.
     pub(crate) machine: Machine,
+    /// The seed of each call.
+    pub(crate) seeds: Vec<u64>,
+    /// The rounds of earlier calls.
+    rounds_before: u32,
     /// In the order of the record.
     pub(crate) scenarios: Vec<Study>,
     /// Runs that came to no end: scenario, arm, round, why.
@@ -142,16 +146,13 @@ impl Study {
 /// A scenario in the record is not valid any more, or a line stands before what it needs.
 pub(crate) fn sessions(lines: Vec<Line>) -> anyhow::Result<Vec<Session>> {
     let mut sessions: Vec<Session> = Vec::new();
+    let mut current = None;
     for line in lines {
         if let Line::Machine(machine) = line {
-            sessions.push(Session {
-                machine,
-                scenarios: Vec::new(),
-                failed: Vec::new(),
-            });
+            current = Some(begin(&mut sessions, machine));
             continue;
         }
-        let Some(session) = sessions.last_mut() else {
+        let Some(session) = current.and_then(|at: usize| sessions.get_mut(at)) else {
             bail!("the record does not begin with its machine");
         };
         session.take(line)?;
@@ -167,19 +168,63 @@ pub(crate) fn sessions(lines: Vec<Line>) -> anyhow::Result<Vec<Session>> {
     Ok(sessions)
 }
 
+/// Where the lines after this machine's belong.
+fn begin(sessions: &mut Vec<Session>, machine: Machine) -> usize {
+    let known = sessions
+        .iter()
+        .position(|one| one.machine.is_like(&machine));
+    if let Some(session) = known.and_then(|at| sessions.get_mut(at)) {
+        session.seeds.push(machine.seed);
+        let runs = session
+            .scenarios
+            .iter()
+            .flat_map(|study| &study.arms)
+            .flat_map(|arm| &arm.runs);
+        let last = runs.map(|one| one.run.round).max();
+        session.rounds_before = last.unwrap_or(session.rounds_before);
+    }
+    known.unwrap_or_else(|| {
+        sessions.push(Session {
+            seeds: vec![machine.seed],
+            machine,
+            rounds_before: 0,
+            scenarios: Vec::new(),
+            failed: Vec::new(),
+        });
+        sessions.len() - 1
+    })
+}
+
 impl Session {
+    /// Where and from which seeds, in one line, for people.
+    pub(crate) fn line(&self) -> String {
+        let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
+        format!("{}; seed {}", self.machine.line(), seeds.join(", "))
+    }
+
     fn take(&mut self, line: Line) -> anyhow::Result<()> {
         match line {
             Line::Machine(_) => {}
             Line::Scenario { name, text } => {
                 let scenario = scenario::read(&name, &text)
                     .map_err(|problems| anyhow::anyhow!("{}", problems.render(&name)))?;
-                self.scenarios.push(Study {
-                    scenario,
-                    arms: Vec::new(),
-                });
+                match self
+                    .scenarios
+                    .iter()
+                    .find(|study| study.scenario.name == name)
+                {
+                    None => self.scenarios.push(Study {
+                        scenario,
+                        arms: Vec::new(),
+                    }),
+                    Some(known) if known.scenario == scenario => {}
+                    Some(_) => {
+                        bail!("{name} is not the same scenario in all records of one machine")
+                    }
+                }
             }
-            Line::Run(run) => {
+            Line::Run(mut run) => {
+                run.round += self.rounds_before;
                 let cpus = self.machine.cpus;
                 let study = self
                     .scenarios
@@ -195,7 +240,10 @@ impl Session {
                 arm,
                 round,
                 why,
-            } => self.failed.push((scenario, arm, round, why)),
+            } => {
+                let round = round + self.rounds_before;
+                self.failed.push((scenario, arm, round, why));
+            }
         }
         Ok(())
     }

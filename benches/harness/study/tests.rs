@@ -269,6 +269,41 @@ fn a_victim_that_was_killed_is_worse_than_any_latency() {
 }
 
 #[test]
+fn a_second_call_on_the_same_machine_adds_rounds() {
+    let call = |seed, runs: Vec<Run>| {
+        let machine = Line::Machine(Machine {
+            cpus: 1,
+            seed,
+            ..Machine::default()
+        });
+        let scenario = Line::Scenario {
+            name: "paper".to_owned(),
+            text: SCENARIO.to_owned(),
+        };
+        let runs = runs.into_iter().map(|run| Line::Run(Box::new(run)));
+        [machine, scenario]
+            .into_iter()
+            .chain(runs)
+            .collect::<Vec<_>>()
+    };
+    let mut lines = call(1, three());
+    lines.extend(call(2, three()));
+    let sessions = sessions(lines).expect("a sound record");
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0].seeds, [1, 2]);
+    let rounds = &sessions[0].scenarios[0]
+        .arm(Arm::Governor)
+        .expect("it was run")
+        .runs;
+    assert_eq!(
+        rounds.iter().map(|one| one.run.round).collect::<Vec<_>>(),
+        [1, 2]
+    );
+    // Each is compared with its own round.
+    assert!(rounds.iter().all(|one| one.figures.of_oracle.is_some()));
+}
+
+#[test]
 fn a_broken_promise_is_told() {
     let session = session(three());
     let broken = session.scenarios[0].broken().expect("the governor was run");
