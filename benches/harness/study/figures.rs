@@ -220,7 +220,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "relief_ms",
         "relief",
         Unit::Ms,
-        "to the first second in which every request took at most twice the p99 alone",
+        "to the last request that took more than twice the p99 alone; none where that was in the attack's last second",
         |f| f.relief,
     ),
     field(

@@ -136,24 +136,17 @@ impl<'r> Lived<'r> {
             .collect()
     }
 
-    /// From the attack's start to the first moment from which on all requests of a whole second took at most
-    /// twice the p99 that there is alone, milliseconds; `None`: not while the attack lasted.
+    /// From the attack's start to the last request in it that took more than twice the p99 that there is
+    /// alone, milliseconds; 0 if none did, `None` if there was still one in the attack's last second.
     pub(crate) fn relief(&self) -> Option<f64> {
         let good = 2.0 * self.alone.percentile(0.99)?;
         let run = self.run;
-        let mut from = run.attack_us;
-        for (due, latency) in &self.victim.requests {
-            if *due < run.attack_us {
-                continue;
-            }
-            if *due >= from + SECOND_US || *due >= run.attack_end_us {
-                break;
-            }
-            if ms(*latency) > good {
-                from = due + 1;
-            }
-        }
-        let fits = from + SECOND_US <= run.attack_end_us;
-        fits.then(|| (from - run.attack_us) as f64 / 1_000.0)
+        let attacked = self.victim.requests.iter();
+        let bad = attacked.filter(|(due, latency)| {
+            (run.attack_us..run.attack_end_us).contains(due) && ms(*latency) > good
+        });
+        let last = bad.map(|(due, _)| *due).max().unwrap_or(run.attack_us);
+        let is_over = last + SECOND_US <= run.attack_end_us;
+        is_over.then(|| (last - run.attack_us) as f64 / 1_000.0)
     }
 }

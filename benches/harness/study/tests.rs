@@ -169,7 +169,7 @@ fn limits_are_read_from_the_knobs() {
     let session = session(three());
     let figure = |name| figure(&session, Arm::Governor, name);
     assert_eq!(figure("first_limit_ms"), Some(200.0));
-    assert_eq!(figure("relief_ms"), Some(900.001));
+    assert_eq!(figure("relief_ms"), Some(900.0));
     assert_eq!(figure("effective_limit_ms"), Some(900.0));
     assert_eq!(figure("precision"), Some(1.0));
     assert_eq!(figure("recall"), Some(1.0));
@@ -181,6 +181,13 @@ fn limits_are_read_from_the_knobs() {
         None,
         "no tool was there to give anything back"
     );
+}
+
+#[test]
+fn there_is_no_relief_while_requests_are_slow_to_the_end() {
+    let session = session(three());
+    assert_eq!(figure(&session, Arm::None, "relief_ms"), None);
+    assert_eq!(figure(&session, Arm::Oracle, "relief_ms"), Some(0.0));
 }
 
 #[test]
