@@ -1,5 +1,6 @@
 //! Victims and attackers as processes: started into their groups, watched, and ended.
 
+use crate::places::Places;
 use crate::record::{Death, Victim};
 use crate::scenario::Actor;
 use crate::scene::Group;
@@ -33,22 +34,6 @@ pub(crate) struct Actors {
     attack_end_us: u64,
 }
 
-/// Where a load finds its files.
-#[derive(Clone, Copy)]
-pub(crate) struct Places<'p> {
-    /// A folder of this run, in memory.
-    pub(crate) work: &'p Path,
-    /// A folder on a disk.
-    pub(crate) data: &'p Path,
-}
-
-impl Places<'_> {
-    fn fill(self, word: &str) -> String {
-        let work = word.replace("{work}", &self.work.to_string_lossy());
-        work.replace("{data}", &self.data.to_string_lossy())
-    }
-}
-
 impl Actors {
     pub(crate) fn new(attack_end_us: u64) -> Actors {
         let (tx, rx) = channel();
@@ -70,11 +55,11 @@ impl Actors {
         &mut self,
         actor: &Actor,
         group: &Path,
-        places: Places<'_>,
+        places: &Places,
         (first_us, for_us): (u64, u64),
     ) -> anyhow::Result<()> {
         let mut command = load(group);
-        command.args(actor.load.iter().map(|word| places.fill(word)));
+        command.args(places.fill(&actor.load)?);
         command.args(["--start-at", &first_us.to_string(), "--for", &us(for_us)]);
         self.spawn(&actor.name, command)?;
         self.awaited.push(actor.name.clone());
@@ -90,11 +75,11 @@ impl Actors {
         actor: &Actor,
         words: &[String],
         group: &Group,
-        places: Places<'_>,
+        places: &Places,
     ) -> anyhow::Result<()> {
         let mut command = load(group.dir());
         command.args(["exec", "--"]);
-        command.args(words.iter().map(|word| places.fill(word)));
+        command.args(places.fill(words)?);
         self.spawn(&format!("{} (program)", actor.name), command)
     }
 
@@ -106,12 +91,12 @@ impl Actors {
         &mut self,
         actor: &Actor,
         group: &Group,
-        places: Places<'_>,
+        places: &Places,
         (at_us, for_us): (u64, u64),
     ) -> anyhow::Result<()> {
         let mut command = load(group.dir());
         command.args(["--at", &at_us.to_string()]);
-        command.args(actor.load.iter().map(|word| places.fill(word)));
+        command.args(places.fill(&actor.load)?);
         command.args(["--for", &us(for_us)]);
         self.spawn(&actor.name, command)
     }

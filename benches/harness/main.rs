@@ -20,6 +20,7 @@ mod format;
 mod loads;
 mod machine;
 mod peer;
+mod places;
 mod pulse;
 mod record;
 mod run;
@@ -112,6 +113,9 @@ struct RunArgs {
     /// Where loads may have files on a disk.
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     data: PathBuf,
+    /// A block device for loads that need one. WHAT IS ON IT IS LOST.
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -184,6 +188,7 @@ fn measure(args: RunArgs) -> anyhow::Result<ExitCode> {
         setup: run::Setup {
             governor,
             data: args.data,
+            device: args.device,
             seed: args.seed,
         },
     };

@@ -1,9 +1,10 @@
 //! One run: a fresh scene, a quiet time, the attack, the recovery, and what all of it showed.
 
-use crate::actor::{Actors, Places};
+use crate::actor::Actors;
 use crate::arm::Arm;
 use crate::loads::record::now_us;
 use crate::machine::{self, SmallHost};
+use crate::places::Places;
 use crate::pulse::Pulse;
 use crate::record::Run;
 use crate::scenario::{Limits, Scenario};
@@ -11,8 +12,7 @@ use crate::scene::{Group, Scene};
 use crate::stop;
 use crate::tool::{Tool, ToolPlaces};
 use crate::watch::Watch;
-use anyhow::Context;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What all runs share.
@@ -21,6 +21,8 @@ pub(crate) struct Setup {
     pub(crate) governor: PathBuf,
     /// A folder on a disk, for loads that need one.
     pub(crate) data: PathBuf,
+    /// A block device that loads may overwrite.
+    pub(crate) device: Option<PathBuf>,
     /// Mixed with each scenario's own seed.
     pub(crate) seed: u64,
 }
@@ -44,22 +46,17 @@ const RESTORE_US: u64 = 60_000_000;
 /// # Errors
 /// Something that has nothing to do with the arm failed, or the harness is to stop.
 pub(crate) fn play(run: &mut Run, scenario: &Scenario, setup: &Setup) -> anyhow::Result<()> {
-    let work = Work::new()?;
-    let data = Data::new(&setup.data)?;
-    let places = Places {
-        work: &work.0,
-        data: &data.0,
-    };
+    let places = Places::new(&setup.data, setup.device.as_deref())?;
     let _small = scenario.room.map(SmallHost::with_room_for).transpose()?;
     let scene = Scene::build(scenario.groups())?;
-    set(&scene, &scenario.given)?;
+    set(&scene, &scenario.given, &places)?;
     if run.arm == Arm::Static {
-        set(&scene, &scenario.fixed)?;
+        set(&scene, &scenario.fixed, &places)?;
     }
     run.before = scene.knobs();
     let tool_places = ToolPlaces {
         governor: &setup.governor,
-        work: &work.0,
+        work: places.work(),
     };
     let tool = run.arm.start(scenario, &tool_places)?;
     let watch = Watch::start(&scene)?;
@@ -67,7 +64,7 @@ pub(crate) fn play(run: &mut Run, scenario: &Scenario, setup: &Setup) -> anyhow:
     let played = Play {
         scenario,
         scene: &scene,
-        places,
+        places: &places,
     }
     .attack(run, setup.seed);
     let measured = played.and_then(|cost| {
@@ -93,7 +90,7 @@ pub(crate) fn play(run: &mut Run, scenario: &Scenario, setup: &Setup) -> anyhow:
 struct Play<'p> {
     scenario: &'p Scenario,
     scene: &'p Scene,
-    places: Places<'p>,
+    places: &'p Places,
 }
 
 impl Play<'_> {
@@ -122,7 +119,7 @@ impl Play<'_> {
         let oracle = run.arm == Arm::Oracle;
         if oracle {
             actors.pass(run.attack_us.saturating_sub(HAND_EARLY_US))?;
-            set(self.scene, &self.scenario.oracle)?;
+            set(self.scene, &self.scenario.oracle, self.places)?;
         }
         actors.pass(run.attack_us)?;
         let stolen = machine::steal_us();
@@ -201,11 +198,11 @@ fn put_back(group: &Group, knob: &str, before: &str) -> anyhow::Result<()> {
     }
 }
 
-fn set(scene: &Scene, limits: &Limits) -> anyhow::Result<()> {
+fn set(scene: &Scene, limits: &Limits, places: &Places) -> anyhow::Result<()> {
     for (name, knobs) in limits {
         let group = scene.group(name)?;
         for (knob, text) in knobs {
-            group.write(knob, text)?;
+            group.write(knob, &places.one(text)?)?;
         }
     }
     Ok(())
@@ -224,43 +221,6 @@ fn wait_for_restore(run: &mut Run, scene: &Scene, tool: bool) -> anyhow::Result<
         }
         stop::check()?;
         std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// A run's folder, in memory.
-struct Work(PathBuf);
-
-impl Work {
-    fn new() -> anyhow::Result<Work> {
-        let path = PathBuf::from("/run/governor-bench");
-        // What a harness left that was killed.
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
-        Ok(Work(path))
-    }
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A run's folder on a disk.
-struct Data(PathBuf);
-
-impl Data {
-    fn new(below: &Path) -> anyhow::Result<Data> {
-        let path = below.join("governor-bench-data");
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
-        Ok(Data(path))
-    }
-}
-
-impl Drop for Data {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -60,18 +60,29 @@ fn bounds<'r>(runs: impl Iterator<Item = &'r Run>) -> (f64, f64) {
         let ms = (latency as f64 / 1e3).max(0.05);
         (least, most) = (least.min(ms), most.max(ms));
     }
-    if most > 0.0 {
-        (least / 1.5, most * 2.0)
-    } else {
-        (1.0, 10.0)
+    if most == 0.0 {
+        return (1.0, 10.0);
     }
+    // Whole decades, and a little more, so that there are marks to be labelled and no dot on the edge.
+    let decade = |ms: f64| 10_f64.powf(ms);
+    (
+        decade(least.log10().floor()) * 0.9,
+        decade(most.log10().ceil()) * 1.1,
+    )
 }
 
 fn ms_label(ms: &f64) -> String {
+    // Only marks that are no sum of rounding errors: 0.3, not 0.30000000000000004.
+    let short = |value: f64| {
+        format!("{value:.3}")
+            .trim_end_matches('0')
+            .trim_end_matches('.')
+            .to_owned()
+    };
     if *ms >= 1_000.0 {
-        format!("{} s", ms / 1e3)
+        format!("{} s", short(ms / 1e3))
     } else {
-        format!("{ms} ms")
+        format!("{} ms", short(*ms))
     }
 }
 
@@ -255,7 +266,7 @@ pub(super) fn side_by_side(studies: &[Study], field: &str) -> anyhow::Result<Str
     for study in studies {
         for arm in &study.arms {
             if let Some(median) = arm.median(field).filter(|median| median.is_finite()) {
-                bars.push((study.scenario.name.as_str(), arm.arm, median.max(1.0)));
+                bars.push((study.scenario.name.as_str(), arm.arm, median));
             }
         }
     }
@@ -288,10 +299,10 @@ fn draw_bars(area: &Area<'_>, bars: &[(&str, Arm, f64)]) -> Drawn {
     for (row, (name, arm, value)) in bars.iter().enumerate() {
         let top = row as f64;
         plane.draw(&Rectangle::new(
-            [(1.0, top + 0.15), (*value, top + 0.85)],
+            [(1.0, top + 0.15), (value.max(1.0), top + 0.85)],
             colour(*arm).filled(),
         ))?;
-        let (x, y) = plane.map_coordinate(&(*value, top + 0.2));
+        let (x, y) = plane.map_coordinate(&(value.max(1.0), top + 0.2));
         let shown = super::show(*value, crate::study::figures::Unit::Ms);
         area.draw(&Text::new(shown, (x + 6, y), text(12)))?;
         let (x, _) = plane.map_coordinate(&(1.0, top));

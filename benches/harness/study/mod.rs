@@ -31,7 +31,7 @@ than 5 % of the CPU time, and if it came to no end.";
 pub(crate) struct Session {
     /// Where.
     pub(crate) machine: Machine,
-    /// The seed of each call.
+    /// The seeds of the calls, each once.
     pub(crate) seeds: Vec<u64>,
     /// The rounds of earlier calls.
     rounds_before: u32,
@@ -174,7 +174,9 @@ fn begin(sessions: &mut Vec<Session>, machine: Machine) -> usize {
         .iter()
         .position(|one| one.machine.is_like(&machine));
     if let Some(session) = known.and_then(|at| sessions.get_mut(at)) {
-        session.seeds.push(machine.seed);
+        if !session.seeds.contains(&machine.seed) {
+            session.seeds.push(machine.seed);
+        }
         let runs = session
             .scenarios
             .iter()
