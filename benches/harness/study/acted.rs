@@ -33,7 +33,12 @@ fn allows(knob: &str, text: &str) -> Option<f64> {
             let tightness: f64 = limits
                 .filter_map(|(_, limit)| Some(1.0 / number(limit)?))
                 .sum();
-            Some(1.0 / tightness)
+            // An empty sum is a negative zero.
+            Some(if tightness > 0.0 {
+                1.0 / tightness
+            } else {
+                f64::INFINITY
+            })
         }
         "cpu.weight" | "memory.high" | "memory.max" | "memory.swap.max" | "pids.max" => {
             number(text)

@@ -184,6 +184,38 @@ fn limits_are_read_from_the_knobs() {
 }
 
 #[test]
+fn a_line_of_io_max_is_a_hold_until_it_is_gone() {
+    let mut runs = three();
+    runs[1].writes.clear();
+    for knobs in runs[1].before.values_mut() {
+        knobs.insert("io.max".to_owned(), String::new());
+    }
+    wrote(
+        &mut runs[1],
+        300,
+        "hog",
+        "io.max",
+        "8:0 rbps=max wbps=max riops=200 wiops=max",
+    );
+    wrote(
+        &mut runs[1],
+        500,
+        "hog",
+        "io.max",
+        "8:0 rbps=max wbps=max riops=100 wiops=max",
+    );
+    wrote(&mut runs[1], 2_300, "hog", "io.max", "");
+    let session = session(runs);
+    assert_eq!(
+        figure(&session, Arm::Governor, "first_limit_ms"),
+        Some(300.0)
+    );
+    assert_eq!(figure(&session, Arm::Governor, "hard_s"), Some(2.0));
+    assert_eq!(figure(&session, Arm::Governor, "turns"), Some(0.0));
+    assert_eq!(figure(&session, Arm::Governor, "recall"), Some(1.0));
+}
+
+#[test]
 fn there_is_no_relief_while_requests_are_slow_to_the_end() {
     let session = session(three());
     assert_eq!(figure(&session, Arm::None, "relief_ms"), None);
