@@ -23,6 +23,7 @@ test: ## all tests: here, and on real kernels 6.1 and 6.12 in the lab, with dock
 	.ci/part kernels tests/kernel/run --short
 	.ci/part full-system tests/kernel/campaign --short
 	.ci/part bench tests/bench/run --short
+	.ci/part bench-clean tests/bench/clean
 	.ci/part page tests/bench/browser
 
 bench: ## scenarios of noisy neighbours under several arms, both kernels, virtual clock: target/bench/report.html

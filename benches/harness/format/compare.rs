@@ -1,7 +1,7 @@
 //! Two records side by side.
 
 use super::{plain, show};
-use crate::study::figures::{FIELDS, Field, named};
+use crate::study::fields::{FIELDS, Field, named};
 use crate::study::{ArmStudy, Session};
 
 /// Those that two runs with one seed on the virtual clock must agree in.

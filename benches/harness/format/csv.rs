@@ -1,7 +1,7 @@
 //! Every run as a line of CSV.
 
 use crate::study::Session;
-use crate::study::figures::FIELDS;
+use crate::study::fields::FIELDS;
 
 /// One line for each run that counts, one column for each figure; empty where a run has none.
 ///

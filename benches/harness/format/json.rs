@@ -1,6 +1,6 @@
 //! Every figure of every run as JSON.
 
-use crate::study::figures::FIELDS;
+use crate::study::fields::FIELDS;
 use crate::study::{ArmStudy, RULE, Session, Study};
 use serde_json::{Map, Value, json};
 

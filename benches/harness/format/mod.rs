@@ -12,7 +12,7 @@ mod tests;
 
 use crate::scenario::find::Found;
 use crate::study::Session;
-use crate::study::figures::Unit;
+use crate::study::fields::Unit;
 use comfy_table::{Table, presets};
 
 /// Every file of a report: name and content.

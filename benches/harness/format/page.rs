@@ -3,7 +3,7 @@
 use super::plot;
 use super::{show, table::rounds};
 use crate::arm::Arm;
-use crate::study::figures::{FIELDS, Field, named};
+use crate::study::fields::{FIELDS, Field, named};
 use crate::study::spread::{ENOUGH, Spread};
 use crate::study::{ArmStudy, RULE, Session, Study};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -110,7 +110,7 @@ fn times(arm: Option<&ArmStudy>) -> Markup {
         bad if bad >= 5.0 => "bad",
         _ => "so-so",
     };
-    html! { td class=(class) { (show(times, crate::study::figures::Unit::Times)) } }
+    html! { td class=(class) { (show(times, crate::study::fields::Unit::Times)) } }
 }
 
 fn median(arm: Option<&ArmStudy>, name: &str) -> String {

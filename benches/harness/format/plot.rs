@@ -303,7 +303,7 @@ fn draw_bars(area: &Area<'_>, bars: &[(&str, Arm, f64)]) -> Drawn {
             colour(*arm).filled(),
         ))?;
         let (x, y) = plane.map_coordinate(&(value.max(1.0), top + 0.2));
-        let shown = super::show(*value, crate::study::figures::Unit::Ms);
+        let shown = super::show(*value, crate::study::fields::Unit::Ms);
         area.draw(&Text::new(shown, (x + 6, y), text(12)))?;
         let (x, _) = plane.map_coordinate(&(1.0, top));
         let label = format!("{name}, {}", arm.word());

@@ -1,7 +1,7 @@
 //! The table at the end of a run.
 
 use super::{plain, show};
-use crate::study::figures::named;
+use crate::study::fields::named;
 use crate::study::{ArmStudy, RULE, Session, Study};
 
 /// The columns, by the names of their figures.

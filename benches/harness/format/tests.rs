@@ -1,5 +1,5 @@
 use super::{files, show, table};
-use crate::study::figures::{FIELDS, Unit};
+use crate::study::fields::{FIELDS, Unit};
 use crate::study::tests::{session, three};
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 

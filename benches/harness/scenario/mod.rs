@@ -163,6 +163,17 @@ impl Scenario {
         actors.map(|actor| actor.name.as_str())
     }
 
+    /// Whether runs of both are runs of the same, whatever is promised of them.
+    pub(crate) fn plays_like(&self, other: &Scenario) -> bool {
+        let other = Scenario {
+            title: self.title.clone(),
+            harm: self.harm,
+            holds: self.holds,
+            ..other.clone()
+        };
+        *self == other
+    }
+
     /// From the first request to the end of the recovery, in microseconds; without the attack's phase.
     pub(crate) fn length(&self) -> u64 {
         self.phases.alone + self.phases.attacked + self.phases.recovery

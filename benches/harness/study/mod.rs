@@ -2,6 +2,7 @@
 //! by a stated rule, and counted; promises compared with what was measured.
 
 pub(crate) mod acted;
+pub(crate) mod fields;
 pub(crate) mod figures;
 pub(crate) mod lived;
 pub(crate) mod spread;
@@ -13,7 +14,8 @@ use crate::machine::Machine;
 use crate::record::{Line, Run};
 use crate::scenario::{self, Harm, Scenario};
 use anyhow::bail;
-use figures::{Field, Figures};
+use fields::Field;
+use figures::Figures;
 use spread::Spread;
 
 /// A run in which the harness itself woke so late (99th percentile, milliseconds) is discarded: its figures
@@ -76,7 +78,7 @@ impl ArmStudy {
 
     /// Its median, by the field's name.
     pub(crate) fn median(&self, field: &str) -> Option<f64> {
-        Some(self.spread(figures::named(field)?)?.median)
+        Some(self.spread(fields::named(field)?)?.median)
     }
 }
 
@@ -212,14 +214,17 @@ impl Session {
                     .map_err(|problems| anyhow::anyhow!("{}", problems.render(&name)))?;
                 match self
                     .scenarios
-                    .iter()
+                    .iter_mut()
                     .find(|study| study.scenario.name == name)
                 {
                     None => self.scenarios.push(Study {
                         scenario,
                         arms: Vec::new(),
                     }),
-                    Some(known) if known.scenario == scenario => {}
+                    // What is promised may have been changed since: the last word counts.
+                    Some(known) if known.scenario.plays_like(&scenario) => {
+                        known.scenario = scenario
+                    }
                     Some(_) => {
                         bail!("{name} is not the same scenario in all records of one machine")
                     }

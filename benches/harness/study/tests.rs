@@ -1,6 +1,6 @@
 //! Records on paper, in which every figure can be told by hand.
 
-use super::figures::named;
+use super::fields::named;
 use super::{Session, sessions};
 use crate::arm::Arm;
 use crate::machine::Machine;
