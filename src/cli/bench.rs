@@ -18,13 +18,18 @@ const HARNESS: &str = "governor-bench";
 pub(super) fn bench(words: &[OsString]) -> Result<Exit, Failure> {
     let own = std::env::current_exe().map_err(|why| Failure::new(Exit::Failed, why))?;
     let harness = own.with_file_name(HARNESS);
+    // Asked for first: an attempt that fails leaves a process that dies of a closed pipe.
+    if !harness.exists() {
+        return Err(Failure::new(Exit::Failed, missing(&harness)));
+    }
     let refused = Command::new(&harness).args(words).exec();
-    Err(Failure::new(Exit::Failed, missing(&harness, &refused)))
+    let why = format!("{}: {refused}", harness.display());
+    Err(Failure::new(Exit::Failed, why))
 }
 
-fn missing(harness: &Path, why: &std::io::Error) -> String {
+fn missing(harness: &Path) -> String {
     format!(
-        "{}: {why}; the harness is a program of its own: cargo build --release --features bench",
+        "no {}: the harness is a program of its own: cargo build --release --features bench",
         harness.display()
     )
 }
