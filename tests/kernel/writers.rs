@@ -302,8 +302,8 @@ fn campaign() {
         let rig = Rig::new(&format!("full-writers-{others}"));
         // The services of the host are victims too, and the victim must not be held for them.
         let spared = victim.path();
-        // And the hog, who attacks again and again, must not be taken for one who needs that.
-        let due = "[cpu]\ndemand_max = \"10%\"\n";
+        // And the hog, who attacks again and again, must not be taken for one who needs that, or be capped.
+        let due = "[cpu]\ndemand_max = \"10%\"\ncap = false\n";
         let policy = format!("{}{due}[[protect]]\npath = \"{spared}\"\n", policy(others));
         let governor = rig.governor_over(&[], &policy);
         let mut stood = WRITERS.map(|_| Vec::new());
