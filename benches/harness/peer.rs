@@ -72,8 +72,7 @@ const OOMD: &str = r#"{
 const SYSTEMD_OOMD: &str = "
 slice=governorbench.slice
 end() {
-    systemctl --quiet stop systemd-oomd.socket systemd-oomd.service governorbench-keeper.service $slice
-    systemctl --quiet revert $slice
+    systemctl --quiet stop systemd-oomd.socket systemd-oomd.service
     exit 0
 }
 trap end TERM
@@ -83,3 +82,22 @@ systemctl --quiet set-property --runtime $slice ManagedOOMMemoryPressure=kill Ma
 systemctl --quiet start systemd-oomd.service
 while :; do sleep 1; done
 ";
+
+/// What is left of systemd-oomd's arm when its knobs have been looked at: systemd takes the controllers out of a slice
+/// that nobody wants any more.
+pub(crate) fn put_away() {
+    for words in [
+        [
+            "stop",
+            "governorbench-keeper.service",
+            "governorbench.slice",
+        ]
+        .as_slice(),
+        ["revert", "governorbench.slice"].as_slice(),
+    ] {
+        let _ = std::process::Command::new("systemctl")
+            .arg("--quiet")
+            .args(words)
+            .status();
+    }
+}

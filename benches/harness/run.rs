@@ -58,7 +58,7 @@ pub(crate) fn play(run: &mut Run, scenario: &Scenario, setup: &Setup) -> anyhow:
         governor: &setup.governor,
         work: places.work(),
     };
-    let tool = run.arm.start(scenario, &tool_places)?;
+    let mut tool = run.arm.start(scenario, &tool_places)?;
     let watch = Watch::start(&scene)?;
     let pulse = Pulse::start(&scene)?;
     let played = Play {
@@ -79,7 +79,7 @@ pub(crate) fn play(run: &mut Run, scenario: &Scenario, setup: &Setup) -> anyhow:
     }
     run.events = tool.as_ref().map(Tool::events).unwrap_or_default();
     let (cost_us, over_us) = measured?;
-    if let Some(tool) = tool {
+    if let Some(tool) = &mut tool {
         run.tool = Some(tool.end(cost_us, over_us)?);
     }
     run.after = scene.knobs();

@@ -26,7 +26,7 @@ pub(crate) struct ToolPlaces<'p> {
 
 /// A running tool. Killed when dropped: who cares ends it by [`Tool::end`].
 pub(crate) struct Tool {
-    name: &'static str,
+    arm: Arm,
     child: Child,
     log: PathBuf,
     asks: Option<Asks>,
@@ -61,7 +61,7 @@ impl Tool {
             "--config".as_ref(),
             file.as_os_str(),
         ];
-        let mut tool = Tool::spawn(Arm::Governor.word(), words, places)?;
+        let mut tool = Tool::spawn(Arm::Governor, words, places)?;
         tool.asks = Some(Asks {
             program: places.governor.to_owned(),
             policy: file,
@@ -76,7 +76,7 @@ impl Tool {
     /// It is missing, or ends at once.
     pub(crate) fn peer(arm: Arm, places: &ToolPlaces<'_>) -> anyhow::Result<Tool> {
         let words = peer::command(arm, places.work)?;
-        let mut tool = Tool::spawn(arm.word(), words.iter().map(String::as_str), places)?;
+        let mut tool = Tool::spawn(arm, words.iter().map(String::as_str), places)?;
         // None of them tells when it is ready.
         let ready_us = now_us() + 1_500_000;
         tool.until_ready(|_| now_us() >= ready_us)?;
@@ -84,7 +84,7 @@ impl Tool {
     }
 
     fn spawn<W: AsRef<std::ffi::OsStr>>(
-        name: &'static str,
+        arm: Arm,
         words: impl IntoIterator<Item = W>,
         places: &ToolPlaces<'_>,
     ) -> anyhow::Result<Tool> {
@@ -96,9 +96,9 @@ impl Tool {
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
-            .with_context(|| format!("start {name}"))?;
+            .with_context(|| format!("start {}", arm.word()))?;
         Ok(Tool {
-            name,
+            arm,
             child,
             log,
             asks: None,
@@ -110,10 +110,14 @@ impl Tool {
         while !ready(self) {
             stop::check()?;
             if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended with {status}:\n{}", self.name, self.said());
+                bail!("{} ended with {status}:\n{}", self.arm.word(), self.said());
             }
             if now_us() >= end_us {
-                bail!("{} is not ready after 20 s:\n{}", self.name, self.said());
+                bail!(
+                    "{} is not ready after 20 s:\n{}",
+                    self.arm.word(),
+                    self.said()
+                );
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -163,7 +167,7 @@ impl Tool {
     ///
     /// # Errors
     /// The system fails.
-    pub(crate) fn end(mut self, cpu_us: u64, over_us: u64) -> anyhow::Result<record::Tool> {
+    pub(crate) fn end(&mut self, cpu_us: u64, over_us: u64) -> anyhow::Result<record::Tool> {
         let pid = i32::try_from(self.child.id())?;
         let lateness = self
             .status()
@@ -199,10 +203,20 @@ impl Tool {
 
 impl Drop for Tool {
     fn drop(&mut self) {
+        self.stop();
+        if self.arm == Arm::SystemdOomd {
+            peer::put_away();
+        }
+    }
+}
+
+impl Tool {
+    /// Ends it, gently first: the governor gives everything back on SIGTERM, and a run that was stopped wants
+    /// that, too.
+    fn stop(&mut self) {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
-        // The governor gives everything back on SIGTERM; a run that was stopped wants that, too.
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);
         }

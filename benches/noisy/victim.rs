@@ -262,18 +262,31 @@ struct Redis {
     rx: std::io::BufReader<Box<dyn Stream>>,
 }
 
+/// A server that has only just been started is asked again for so long.
+const PATIENCE_US: u64 = 10_000_000;
+
+fn patiently<T>(connect: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
+    let end_us = now_us() + PATIENCE_US;
+    loop {
+        match connect() {
+            Err(_) if now_us() < end_us => record::sleep_until(now_us() + 50_000),
+            done => return done,
+        }
+    }
+}
+
 /// How long an answer may take before the rest counts as never answered.
 const SILENCE: Duration = Duration::from_secs(15);
 
 impl Redis {
     fn connect(address: &str, bitmap: usize) -> anyhow::Result<Redis> {
         let (mut tx, rx): (Box<dyn Stream>, Box<dyn Stream>) = if address.contains('/') {
-            let tx = UnixStream::connect(address)?;
+            let tx = patiently(|| UnixStream::connect(address))?;
             let rx = tx.try_clone()?;
             rx.set_read_timeout(Some(SILENCE))?;
             (Box::new(tx), Box::new(rx))
         } else {
-            let tx = TcpStream::connect(address)?;
+            let tx = patiently(|| TcpStream::connect(address))?;
             tx.set_nodelay(true)?;
             let rx = tx.try_clone()?;
             rx.set_read_timeout(Some(SILENCE))?;
