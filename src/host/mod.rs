@@ -73,7 +73,7 @@ pub trait KnobFiles {
     /// What another thread needs to write one knob.
     type Handle: KnobHandle;
 
-    /// Opens the knob for another thread: a write that may reclaim memory takes seconds, and the
+    /// Opens the knob for another thread: a write that reclaims memory or waits for a device takes seconds, and the
     /// control thread does not wait for it. On Linux the file is opened to be read and written, with
     /// `O_NONBLOCK`: since 6.16 such a write does not reclaim, and older kernels ignore the flag.
     ///

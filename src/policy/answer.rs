@@ -3,9 +3,10 @@
 use super::blame::{Crowd, Culprits};
 use super::brain::Brain;
 use super::intervention::{Beside, Intervention, Proof};
-use super::ladder::{self, Bounds, FirstCpu, Place, Throttle};
+use super::ladder::{self, Bounds, FirstCpu, Place};
 use super::lever::{self, Lever};
 use super::lift::Lifting;
+use super::throttle::{self, Throttle};
 use crate::model::{
     Absent, Bytes, DEVICES, End, Event, EventKind, GroupId, Knobs, Resource, Span, WhyNobody,
 };
@@ -155,7 +156,7 @@ impl Brain {
         let is_moved = |group: GroupId| {
             let mut held = self.held.iter().filter(|held| held.resource == resource);
             held.any(|held| {
-                (held.lever == group || held.moved() == group) && held.place.is_beside(place)
+                (held.lever == group || held.moved() == group) && held.place.shares_knobs(place)
             })
         };
         if is_moved(lever) || inside.is_some_and(is_moved) {
@@ -342,7 +343,7 @@ impl Brain {
                 }
                 let took = on.pace();
                 let keeps = guarantee * (on.entitled / on.part.max(f64::EPSILON)).min(1.0);
-                let place = ladder::first_throttle(on.device, took, keeps, harm, &self.policy)?;
+                let place = throttle::first(on.device, took, keeps, harm, &self.policy)?;
                 bounds.took = Some(Throttle::of(on.device, took));
                 (suspect.group, place, None)
             }

@@ -81,14 +81,12 @@ impl Brain {
         let shared = self.held.iter().any(|other| {
             other.lever == held.lever
                 && other.resource == held.resource
-                && other.place.is_beside(held.place)
+                && other.place.shares_knobs(held.place)
         });
         if !shared {
             // All of the ladder's knobs: those of lower rungs may still stand.
-            let on_device = held
-                .places()
-                .map(|place| place.value(&held.bounds, &self.policy).0);
-            let on_device: Vec<Knob> = on_device.collect();
+            // It is the only rung there.
+            let on_device = [held.place.value(&held.bounds, &self.policy).0];
             let knobs: &[Knob] = match held.resource {
                 Resource::Cpu => &[Knob::CpuIdle, Knob::CpuWeight, Knob::CpuMax],
                 Resource::Memory => &[Knob::MemorySwapMax, Knob::MemoryHigh],

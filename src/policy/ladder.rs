@@ -5,10 +5,8 @@
 //! Tasks: `pids.max`, once; on the way back it doubles. Devices: `io.max`, in steps of a half.
 //! Nothing here goes under the policy's floors or over the original.
 
-use super::on_device::Pace;
-use crate::model::{
-    Bytes, CpuMax, Device, IoMax, Knob, KnobValue, Knobs, Limit, Policy, Rung, Span, Weight,
-};
+use super::throttle::Throttle;
+use crate::model::{Bytes, CpuMax, Knob, KnobValue, Knobs, Limit, Policy, Rung, Span, Weight};
 
 /// A place on a ladder: a rung and how far down on it.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -27,17 +25,6 @@ pub(super) enum Place {
     Clamp(u64),
     /// `io.max` of the aggressor.
     Throttle(Throttle),
-}
-
-/// What is left to one on a device in a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Throttle {
-    pub device: Device,
-    pub rbytes: u64,
-    pub wbytes: u64,
-    pub rios: u64,
-    pub wios: u64,
 }
 
 /// What bounds the ladder of one intervention.
@@ -77,14 +64,14 @@ pub(super) struct FirstCpu {
 }
 
 /// Harm above this part of the time is severe: the first step is twice as deep.
-const SEVERE: f64 = 0.25;
+pub(super) const SEVERE: f64 = 0.25;
 /// Tightening a cap keeps this part of it, a weight half of it, `memory.high` nine tenths.
 const CAP_KEEPS: f64 = 0.7;
 const HIGH_KEEPS: f64 = 0.9;
 /// `memory.high` goes back by this part of RAM a step.
 pub(super) const HIGH_STEP_BACK: f64 = 0.05;
 /// Release goes back in this many steps.
-const STEPS_BACK: f64 = 4.0;
+pub(super) const STEPS_BACK: f64 = 4.0;
 
 /// The first weight: it guarantees the lever `guaranteed` of the CPUs it shares with its siblings. `None`
 /// where the policy allows none that is lower than what stands there.
@@ -163,34 +150,6 @@ pub(super) fn first_clamp(
     (clamp < original_clamp(bounds)).then_some(Place::Clamp(clamp))
 }
 
-/// The first `io.max`: the part of what it took that its entitlement, times the policy's guarantee, is of it; half
-/// of that where the harm is severe. Of reads and of writes it keeps half of that part of both at least: one that
-/// does more of the other from now on must not be stopped by that, nor go on in that way. `None` where that
-/// is no less than it took.
-pub(super) fn first_throttle(
-    device: Device,
-    took: Pace,
-    keeps: f64,
-    harm: f64,
-    policy: &Policy,
-) -> Option<Place> {
-    let keeps = if harm > SEVERE { keeps / 2.0 } else { keeps };
-    let part = |one: f64, other: f64| (keeps * one.max((one + other) / 2.0)) as u64;
-    let throttle = Throttle {
-        device,
-        rbytes: part(took.rbytes, took.wbytes),
-        wbytes: part(took.wbytes, took.rbytes),
-        rios: part(took.rios, took.wios),
-        wios: part(took.wios, took.rios),
-    };
-    let throttle = throttle.at_least(policy);
-    let lowers = (throttle.rbytes as f64) < took.rbytes
-        || (throttle.wbytes as f64) < took.wbytes
-        || (throttle.rios as f64) < took.rios
-        || (throttle.wios as f64) < took.wios;
-    lowers.then_some(Place::Throttle(throttle))
-}
-
 /// The next place down; `None` at the end of what the policy allows.
 pub(super) fn tighter(
     place: Place,
@@ -221,10 +180,7 @@ pub(super) fn tighter(
             };
             (policy.memory.swap && limited).then_some(Place::Swap(page(swapped)))
         }
-        Place::Throttle(now) => {
-            let next = now.each(now, |now, _| now / 2).at_least(policy);
-            (next != now).then_some(Place::Throttle(next))
-        }
+        Place::Throttle(now) => now.tighter(policy).map(Place::Throttle),
         Place::Swap(_) | Place::Clamp(_) => None,
     }
 }
@@ -256,13 +212,7 @@ pub(super) fn looser(place: Place, tightest: Place, bounds: &Bounds) -> Option<P
             (next < original_clamp(bounds)).then_some(Place::Clamp(next))
         }
         (Place::Throttle(now), Place::Throttle(least)) => {
-            let took = bounds.took?;
-            let step = least.each(took, |least, took| {
-                ((took.saturating_sub(least) as f64 / STEPS_BACK).ceil() as u64).max(1)
-            });
-            let next = now.each(step, u64::saturating_add);
-            let is_all = next.each(took, u64::max) == next;
-            (!is_all).then_some(Place::Throttle(next))
+            now.looser(least, bounds.took?).map(Place::Throttle)
         }
         _ => None,
     }
@@ -290,14 +240,14 @@ impl Place {
             Place::Clamp(tasks) => (Knob::PidsMax, KnobValue::Tasks(Limit::At(tasks))),
             Place::Throttle(throttle) => {
                 let device = throttle.device;
-                let value = KnobValue::IoMax(device, throttle.within(bounds));
+                let value = KnobValue::IoMax(device, throttle.within(&bounds.original));
                 (Knob::IoMax(device), value)
             }
         }
     }
 
     /// Whether both are moved by the same knobs: limits of two devices are not.
-    pub(super) fn is_beside(self, other: Place) -> bool {
+    pub(super) fn shares_knobs(self, other: Place) -> bool {
         match (self, other) {
             (Place::Throttle(a), Place::Throttle(b)) => a.device == b.device,
             _ => true,
@@ -314,67 +264,6 @@ impl Place {
             Place::Swap(_) => Rung::Swap,
             Place::Clamp(_) => Rung::Clamp,
             Place::Throttle(_) => Rung::Throttle,
-        }
-    }
-}
-
-impl Throttle {
-    /// Each of its numbers with the other's.
-    fn each(self, other: Throttle, of: impl Fn(u64, u64) -> u64) -> Throttle {
-        Throttle {
-            device: self.device,
-            rbytes: of(self.rbytes, other.rbytes),
-            wbytes: of(self.wbytes, other.wbytes),
-            rios: of(self.rios, other.rios),
-            wios: of(self.wios, other.wios),
-        }
-    }
-
-    /// Not under the policy's floors.
-    fn at_least(self, policy: &Policy) -> Throttle {
-        let (bytes, operations) = (policy.io.floor.0, u64::from(policy.io.floor_operations));
-        Throttle {
-            device: self.device,
-            rbytes: self.rbytes.max(bytes),
-            wbytes: self.wbytes.max(bytes),
-            rios: self.rios.max(operations),
-            wios: self.wios.max(operations),
-        }
-    }
-
-    /// Whether the policy lets it be held.
-    pub(super) fn is_permitted(self, policy: &Policy) -> bool {
-        self.at_least(policy) == self
-    }
-
-    /// What it took, as a place to go back to.
-    pub(super) fn of(device: Device, took: Pace) -> Throttle {
-        Throttle {
-            device,
-            rbytes: took.rbytes as u64,
-            wbytes: took.wbytes as u64,
-            rios: took.rios as u64,
-            wios: took.wios as u64,
-        }
-    }
-
-    /// As a limit that is nowhere over the original one.
-    fn within(self, bounds: &Bounds) -> IoMax {
-        let own = bounds.original.io_max.unwrap_or_default();
-        let own = own.get(self.device).unwrap_or(IoMax::NONE);
-        let bytes = |own: Limit<Bytes>, most: u64| match own {
-            Limit::At(own) => Limit::At(own.min(Bytes(most))),
-            Limit::Max => Limit::At(Bytes(most)),
-        };
-        let operations = |own: Limit<u64>, most: u64| match own {
-            Limit::At(own) => Limit::At(own.min(most)),
-            Limit::Max => Limit::At(most),
-        };
-        IoMax {
-            rbps: bytes(own.rbps, self.rbytes),
-            wbps: bytes(own.wbps, self.wbytes),
-            riops: operations(own.riops, self.rios),
-            wiops: operations(own.wiops, self.wios),
         }
     }
 }

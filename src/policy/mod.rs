@@ -19,6 +19,7 @@
 //! | `tasks` | who runs the host out of tasks? |
 //! | `on_device` | what does one do on one device, and how fast? |
 //! | `devices` | who takes the block devices from whom? |
+//! | `throttle` | how much of a device is left to one, and what comes next? |
 //! | `strain` | what was done to one container in one resource, and by whom? |
 //! | `track` | everything known about one container |
 //! | `conduct` | what is remembered of somebody's conduct? |
@@ -61,6 +62,7 @@ mod suspects;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod track;
 mod view;
 mod window;

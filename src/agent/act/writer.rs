@@ -1,6 +1,7 @@
 //! The slow writer: one pre-started thread for the writes that may take seconds.
 //!
-//! **Problem.** Writing `memory.high` below the usage makes the *writer* reclaim inside `write()`
+//! **Problem.** The first `io.max` of a device may wait for all that is under way there, and
+//! writing `memory.high` below the usage makes the *writer* reclaim inside `write()`
 //! (kernels before 6.16, and always some); the control thread must tick on meanwhile.
 //! **Approach.** A mailbox of fixed size. Every slot belongs to exactly one side at any time, as
 //! its `turn` says, so the mutex around its content is never contended and never waited for: it is
