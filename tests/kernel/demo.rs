@@ -1,13 +1,14 @@
 //! `make demo`: redis in a container under a steady load, a hog in another, and what the governor
 //! makes of it, told on the terminal. `tests/demo/run` starts it, in the lab or on this host.
 //!
-//! The load is an open loop at a fixed rate, sized so that redis needs about 55 % of one CPU: what
-//! a fair split with a newcomer does not leave it. Its client has a cgroup of its own above all
-//! others, so that what is measured is redis and not the client's own wait for a CPU.
+//! The container has one redis for each CPU, each under an open loop at a fixed rate, sized so that it needs about
+//! 65 % of a CPU: more than the half that a fair split with a newcomer leaves it. (One redis alone cannot
+//! be starved by a fair split: it never wants more than one CPU.) The clients have a cgroup of
+//! their own above all others, so that what is measured is redis and not the client's own wait for a CPU.
 
 use crate::container::{Container, Runtime, keep_quotas_on};
 use crate::daemon::{Daemon, governor, write_policy};
-use crate::load::{Load, Record, Window, now_us, program, sleep_until};
+use crate::load::{Load, Window, now_us, program, sleep_until};
 use crate::rig::{Group, ROOT};
 use crate::table;
 use cgroups_rs::fs::cgroup_builder::CgroupBuilder;
@@ -16,10 +17,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// Requests a second, and what each shall cost redis.
+/// Requests a second for each redis, and what each shall cost it.
 const RATE: u64 = 200;
 const EVERY: &str = "5ms";
-const COST_US: f64 = 2_750.0;
+const COST_US: f64 = 3_200.0;
 const SECOND_US: u64 = 1_000_000;
 const STAGE: &str = "governor-demo";
 
@@ -28,9 +29,10 @@ pub(crate) fn run() -> ExitCode {
     let stage = Stage::build();
     say("");
     say(&format!(
-        "  redis in a container, {RATE} requests a second; a hog of 8 threads in another (kernel {}, {} CPUs)",
+        "  {0} redis in a container, {RATE} requests a second each; a hog of {1} threads in another (kernel {2}, {0} CPUs)",
+        cpus(),
+        hog_threads(),
         table::kernel(),
-        cpus()
     ));
     say("");
     say("                     redis p50        p99   answered    the hog's CPU");
@@ -42,7 +44,9 @@ pub(crate) fn run() -> ExitCode {
     let originals = stage.knobs();
     let daemon = stage.govern();
     // What redis needs is learnt while it is at work and nobody is in its way.
-    stage.steady(12).finish();
+    for load in stage.steady(12) {
+        load.finish();
+    }
     let hog = stage.hog(14);
     std::thread::sleep(Duration::from_secs(1));
     let governed = stage.act("governed", 9);
@@ -98,6 +102,11 @@ fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// Four for each CPU.
+fn hog_threads() -> usize {
+    4 * cpus()
+}
+
 fn p99(window: &Window) -> String {
     table::ms(window.percentile(0.99)) + " ms"
 }
@@ -120,21 +129,18 @@ impl Stage {
         let noisy = format!("{}:/noisy:ro", program("noisy").display());
         keep_quotas_on();
         say("  starting two containers");
+        let server = |number| {
+            format!(
+                "redis-server --port 0 --unixsocket /demo/{number} --unixsocketperm 777 --save '' &"
+            )
+        };
+        let servers: String = (0..cpus()).map(server).collect();
+        let servers = servers + " wait";
         let redis = Container::start_with(
             Runtime::Docker,
             "governor-demo-redis",
             &["-v", &share],
-            &[
-                "redis-server",
-                "--port",
-                "0",
-                "--unixsocket",
-                "/demo/redis.sock",
-                "--unixsocketperm",
-                "777",
-                "--save",
-                "",
-            ],
+            &["sh", "-c", &servers],
         );
         let hog = Container::start_with(
             Runtime::Docker,
@@ -148,7 +154,7 @@ impl Stage {
         let client = Group::at(Path::new(ROOT).join(STAGE));
         client.write("cpu.weight", "10000");
         let end = Instant::now() + Duration::from_secs(20);
-        while !work.join("redis.sock").exists() {
+        while !(0..cpus()).all(|number| work.join(number.to_string()).exists()) {
             assert!(Instant::now() < end, "redis does not answer");
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -173,27 +179,33 @@ impl Stage {
             (EVERY, "3s", 3 * RATE),
         ] {
             let before = self.redis.group.cpu_us();
-            self.load(every, run_for).finish();
+            for load in self.load(every, run_for) {
+                load.finish();
+            }
+            let requests = requests * cpus() as u64;
             let cost = (self.redis.group.cpu_us() - before) as f64 / requests as f64;
             let factor = (COST_US / cost.max(1.0)).clamp(0.1, 10.0);
             self.bitmap = (self.bitmap as f64 * factor) as usize;
         }
     }
 
-    /// Requests so often, for so long.
-    fn load(&self, every: &str, run_for: &str) -> Load {
-        Load::start(
-            &self.client,
-            &format!(
-                "victim redis --address {}/redis.sock --bitmap {} --every {every} --for {run_for}",
-                self.work.display(),
-                self.bitmap,
-            ),
-        )
+    /// Requests to each redis so often, for so long.
+    fn load(&self, every: &str, run_for: &str) -> Vec<Load> {
+        let start = |number| {
+            Load::start(
+                &self.client,
+                &format!(
+                    "victim redis --address {}/{number} --bitmap {} --every {every} --for {run_for}",
+                    self.work.display(),
+                    self.bitmap,
+                ),
+            )
+        };
+        (0..cpus()).map(start).collect()
     }
 
     /// The steady load.
-    fn steady(&self, seconds: u64) -> Load {
+    fn steady(&self, seconds: u64) -> Vec<Load> {
         self.load(EVERY, &format!("{seconds}s"))
     }
 
@@ -201,17 +213,17 @@ impl Stage {
     fn act(&self, name: &str, seconds: u64) -> Window {
         let from = now_us();
         let hog_before = self.hog.group.cpu_us();
-        let load = self.steady(seconds);
+        let loads = self.steady(seconds);
         sleep_until(from + seconds * SECOND_US);
         let to = now_us();
         let hog = (self.hog.group.cpu_us() - hog_before) as f64 / (to - from) as f64;
-        let record: Record = load.record();
-        let window = record.window(from, to);
+        let windows = loads.into_iter().map(|load| load.record().window(from, to));
+        let window = windows.reduce(Window::and).expect("a CPU");
         say(&format!(
             "  {name:<16} {:>10} ms {:>7} ms {:>6.0} /s {hog:>12.2} CPUs",
             table::ms(window.percentile(0.5)),
             table::ms(window.percentile(0.99)),
-            window.answered() * RATE as f64,
+            window.answered() * (RATE * cpus() as u64) as f64,
         ));
         window
     }
@@ -221,7 +233,8 @@ impl Stage {
         let before = self.hog.group.cpu_us();
         let child = Command::new("docker")
             .args(["exec", "governor-demo-hog", "/noisy", "hog", "cpu"])
-            .args(["--threads", "8", "--for", &format!("{seconds}s")])
+            .args(["--threads", &hog_threads().to_string()])
+            .args(["--for", &format!("{seconds}s")])
             .stdin(Stdio::null())
             .spawn()
             .expect("docker exec");
