@@ -11,11 +11,11 @@ use crate::model::{Bytes, Event, EventKind, Group, Limit, Resource, Span, Time};
 
 /// Excess begins clearly above the entitlement: usage is measured to a scheduler's tick, and one at
 /// its established demand is above it half of the time.
-const NOISE: f64 = 1.1;
+pub(super) const NOISE: f64 = 1.1;
 /// So long a stall is known after it was read last.
 const KNOWN: Span = Span::from_secs(10);
 /// CPUs that nobody is blamed for.
-const LITTLE: f64 = 0.02;
+pub(super) const LITTLE: f64 = 0.02;
 /// Part of RAM that one may have over its level and has not taken too much: the level is the least of ten
 /// seconds, and a page over it makes nobody an aggressor, nor any less a victim.
 const LITTLE_MEMORY: f64 = 0.01;

@@ -130,6 +130,8 @@ pub(super) struct Seen {
     /// Memory is short: what was lost before the step comes back slowly.
     pub short: bool,
     pub tighter: Option<Place>,
+    /// The cap, where the weight that stands has not reached its aggressor: that one still takes more than it may.
+    pub beyond: Option<Place>,
     pub looser: Option<Place>,
     pub raised: Option<Place>,
 }
@@ -142,6 +144,8 @@ pub(super) enum Move {
     Judge(Verdict),
     /// One step further, as a new experiment.
     Tighten(Place),
+    /// The first step changed nothing about the suspect: a rung that does, as the same experiment.
+    Reach(Place),
     /// The last step brought nothing: back to where it was.
     StepBack(Place),
     /// The first step brought nothing: everything is undone.
@@ -160,6 +164,8 @@ pub(super) enum Move {
 const REMAINS: f64 = 0.2;
 /// A limit has this many times the verify time to be reached.
 const PATIENCE: f64 = 5.0;
+/// The time that the usage is about which tells whether a weight has reached.
+const USAGE: Span = Span::from_millis(500);
 /// An experiment waits so long for a measurement beyond its end: three of the slowest ticks.
 const UNMEASURED: Span = Span::from_millis(3_300);
 
@@ -298,6 +304,15 @@ impl Intervention {
             Move::Keep
         } else if seen.relayed {
             Move::Judge(Verdict::Unproven)
+        } else if let (Some(place), None) = (seen.beyond, self.undo) {
+            // Who takes what it took is neither guilty nor cleared by that. (Seen on 6.12 with two CPUs: where a
+            // service of great weight comes and goes, the scheduler leaves both threads of a victim on one CPU and
+            // a hog of weight 10 alone on the other.)
+            if seen.now < self.changed + USAGE {
+                Move::Keep
+            } else {
+                Move::Reach(place)
+            }
         } else {
             self.undo.map_or(Move::Exonerate, Move::StepBack)
         }
@@ -438,6 +453,7 @@ mod tests {
             pending: false,
             short: false,
             tighter: Some(weight(4)),
+            beyond: None,
             looser: Some(weight(31)),
             raised: Some(weight(13)),
         }
@@ -459,6 +475,35 @@ mod tests {
         let judge = |harm| intervention.judge(&Seen { harm, ..seen(400) }, &Policy::default());
         assert_eq!(judge(0.1), Move::Judge(Verdict::Confirmed));
         assert_eq!(judge(0.45), Move::Exonerate);
+    }
+
+    #[test]
+    fn a_weight_that_did_not_reach_clears_nobody() {
+        let mut intervention = held(PROVING, weight(9));
+        let unreached = |now_ms, harm| Seen {
+            beyond: Some(Place::Cap(0.3)),
+            harm,
+            ..seen(now_ms)
+        };
+        let policy = Policy::default();
+        let judge = |seen| intervention.judge(&seen, &policy);
+        assert_eq!(judge(unreached(499, 0.5)), Move::Keep);
+        assert_eq!(
+            judge(unreached(500, 0.5)),
+            Move::Reach(Place::Cap(0.3)),
+            "what was used before the step is not in it"
+        );
+        assert_eq!(
+            judge(unreached(500, 0.1)),
+            Move::Judge(Verdict::Confirmed),
+            "a fall is a fall"
+        );
+        intervention.undo = Some(weight(18));
+        assert_eq!(
+            intervention.judge(&unreached(500, 0.5), &policy),
+            Move::StepBack(weight(18)),
+            "a further step is undone alone"
+        );
     }
 
     #[test]

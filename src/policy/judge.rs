@@ -1,6 +1,7 @@
 //! What is held: what is seen of it, what its judgement leads to, and what became of its writes.
 
 use super::brain::{Brain, SHORT, SPARE};
+use super::feed::{LITTLE, NOISE};
 use super::intervention::{Intervention, Move, Proof, Seen};
 use super::ladder::{self, Place};
 use super::lever;
@@ -90,6 +91,12 @@ impl Brain {
                 Resource::Memory | Resource::Pids => false,
             })
         };
+        let may = |place: &Place| {
+            self.allowed(held.aggressor, *place) && self.leaves_others(held, *place)
+        };
+        let unreached = resource == Resource::Cpu
+            && !held.place.rung().is_hard()
+            && usage > entitled * NOISE + LITTLE;
         Seen {
             now,
             groundless: !held.grounded
@@ -122,9 +129,9 @@ impl Brain {
             pending: aggressor.is_some_and(|track| track.is_over(held.place)),
             short: resource == Resource::Memory && self.available().is_some_and(|now| now < short),
             tighter: ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)
-                .filter(|place| {
-                    self.allowed(held.aggressor, *place) && self.leaves_others(held, *place)
-                }),
+                .filter(may),
+            beyond: ladder::first_cap(guaranteed, &held.bounds)
+                .filter(|place| unreached && self.policy.cpu.cap && may(place)),
             looser: match held.place {
                 // The limit of memory below it goes back in steps of its own.
                 Place::Swap(_) => held.below(),
@@ -282,9 +289,11 @@ impl Brain {
                 }
                 self.tell(EventKind::Proved(verdict), at);
             }
-            Move::Tighten(place) => {
+            Move::Tighten(place) | Move::Reach(place) => {
                 let held = &mut self.held[at];
-                held.undo = Some(held.place);
+                if matches!(next, Move::Tighten(_)) {
+                    held.undo = Some(held.place);
+                }
                 held.harm_before = seen.harm;
                 held.proof = Proof::Proving(now + verify);
                 held.mark = None;

@@ -141,15 +141,31 @@ fn one_whose_holding_brings_no_relief_is_exonerated_and_everything_undone() {
     let mut world = World::pair(0.8, Policy::default());
     world.run(10.0);
     world.life("/hog").wants = 8.0;
-    // Harm that no weight of the hog changes.
+    // Harm that nothing changes which is done to the hog.
+    let hog = world.id("/hog");
     for _ in 0..100 {
         world.life("/victim").stall += 0.012;
         world.tick();
-        let hog = world.id("/hog");
         world.knobs.remove(&(hog, Knob::CpuWeight));
+        world.knobs.remove(&(hog, Knob::CpuMax));
     }
     assert!(world.has_told(|kind| *kind == EventKind::Proved(Verdict::Exonerated)));
     assert!(world.has_told(|kind| *kind == EventKind::Released));
+}
+
+#[test]
+fn where_a_weight_is_set_and_changes_nothing_a_cap_is_tried_before_anybody_is_cleared() {
+    let mut world = World::pair(0.8, Policy::default());
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    let hog = world.id("/hog");
+    for _ in 0..100 {
+        world.tick();
+        world.knobs.remove(&(hog, Knob::CpuWeight));
+    }
+    assert!(!world.has_told(|kind| *kind == EventKind::Proved(Verdict::Exonerated)));
+    assert!(world.has_told(|kind| *kind == EventKind::Proved(Verdict::Confirmed)));
+    assert!(world.knobs.contains_key(&(hog, Knob::CpuMax)));
 }
 
 #[test]
