@@ -1,6 +1,6 @@
 //! The arms: who is to help while the attack lasts.
 
-use crate::scenario::{Class, Scenario};
+use crate::scenario::Scenario;
 use crate::tool::{Tool, ToolPlaces};
 use serde::{Deserialize, Serialize};
 
@@ -70,13 +70,15 @@ impl Arm {
     /// Whether it has anything to do in the scenario: an arm without limits would be `none` again.
     pub(crate) fn applies(self, scenario: &Scenario) -> bool {
         match self {
-            Arm::None | Arm::Governor => true,
+            // The peers look at memory only, and are asked of every scenario: what they leave alone is told by figures.
+            Arm::None
+            | Arm::Governor
+            | Arm::SystemdOomd
+            | Arm::Earlyoom
+            | Arm::Oomd
+            | Arm::Nohang => true,
             Arm::Static => !scenario.fixed.is_empty(),
             Arm::Oracle => !scenario.oracle.is_empty(),
-            // They look at memory only.
-            Arm::SystemdOomd | Arm::Earlyoom | Arm::Oomd | Arm::Nohang => {
-                matches!(scenario.class, Class::Memory | Class::Mixed | Class::Benign)
-            }
         }
     }
 

@@ -272,11 +272,10 @@ impl Intervention {
         }
     }
 
-    /// Whether it is clear before its end that an experiment on a device tells nothing: another one has taken
-    /// over there. It would keep that one from being looked at.
+    /// Whether it is clear before its end that an experiment tells nothing: another one has taken over. It would
+    /// keep that one from being looked at.
     fn is_spoilt(&self, seen: &Seen, policy: &Policy) -> bool {
-        self.resource == Resource::Io
-            && seen.relayed
+        seen.relayed
             && seen.measured >= self.verify(policy).scaled(0.25)
             && seen.harm > self.needed(policy).max(seen.tolerance)
     }
@@ -567,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_device_a_relay_is_seen_before_the_experiment_ends() {
+    fn a_relay_is_seen_before_the_experiment_ends() {
         let mut intervention = held(Proof::Proving(Time(2_000_000)), weight(9));
         intervention.resource = Resource::Io;
         let judge = |relayed, measured| {

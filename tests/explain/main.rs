@@ -312,12 +312,14 @@ fn one_that_was_held_in_vain_is_cleared_and_that_is_told() {
     host.fares("redis", 0.3, 0.5);
     host.fares("hog", 0.5, 0.5);
     host.run_until_held();
-    // Harm that no weight of the hog changes.
+    // Harm that stays though the hog takes less.
+    host.fares("hog", 0.35, 0.5);
+    host.run(0.42);
     host.fares("hog", 0.45, 0.5);
-    host.run(0.6);
+    host.run(0.18);
     assert!(host.knobs.is_empty(), "{:?}", host.knobs);
     assert_snapshot!(host.text("hog"), @r##"
-hog (docker): suspect for 0.2s
+hog (docker): suspect for 0.1s
 path    /system.slice/docker-hog.scope
 as of   2026-11-24T03:00:11.680Z
 
@@ -327,7 +329,7 @@ hold it brought no relief, or failed.
 
 cpu     waits 50 % of the time, 0.0 % by others' doing; up to 2.0 % is tolerated; the rest is no
         harm: it gets what it may take, and waits for itself
-        takes 0.45 CPUs, may take 0.33 CPUs while others want more: its share by weight among those
+        takes 0.38 CPUs, may take 0.33 CPUs while others want more: its share by weight among those
         who run
 memory  does not wait
         has 47MiB, may have 682MiB while memory is short: an equal part of the host's memory
