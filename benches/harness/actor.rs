@@ -30,6 +30,8 @@ pub(crate) struct Actors {
     awaited: Vec<String>,
     records: Vec<Victim>,
     deaths: Vec<Death>,
+    /// Whom the harness ends before the attack does.
+    ended: Vec<String>,
     /// From here on attackers are expected to end.
     attack_end_us: u64,
 }
@@ -43,6 +45,7 @@ impl Actors {
             awaited: Vec::new(),
             records: Vec::new(),
             deaths: Vec::new(),
+            ended: Vec::new(),
             attack_end_us,
         }
     }
@@ -83,22 +86,27 @@ impl Actors {
         self.spawn(&format!("{} (program)", actor.name), command)
     }
 
-    /// Starts an attacker, which waits in its group until `at_us`.
+    /// Starts an attacker or a helper, which waits in its group until `at_us`.
     ///
     /// # Errors
     /// No process can be had.
-    pub(crate) fn attacker(
+    pub(crate) fn other(
         &mut self,
         actor: &Actor,
-        group: &Group,
+        group: &Path,
         places: &Places,
         (at_us, for_us): (u64, u64),
     ) -> anyhow::Result<()> {
-        let mut command = load(group.dir());
+        let mut command = load(group);
         command.args(["--at", &at_us.to_string()]);
         command.args(places.fill(&actor.load)?);
         command.args(["--for", &us(for_us)]);
         self.spawn(&actor.name, command)
+    }
+
+    /// Whatever runs under this name is about to be ended by the harness.
+    pub(crate) fn ends(&mut self, who: &str) {
+        self.ended.push(who.to_owned());
     }
 
     fn spawn(&self, who: &str, mut command: Command) -> anyhow::Result<()> {
@@ -163,15 +171,22 @@ impl Actors {
         if let Some(at) = victim {
             self.awaited.swap_remove(at);
             if status.success() {
-                let requests = requests(&ended.said).with_context(|| ended.who.clone())?;
-                let name = ended.who;
-                self.records.push(Victim { name, requests });
+                let said: Said = serde_json::from_str(ended.said.trim())
+                    .with_context(|| format!("the record of {}", ended.who))?;
+                self.records.push(Victim {
+                    name: ended.who,
+                    requests: said.requests,
+                    refused: said.refused,
+                });
                 return Ok(());
             }
             // Killed: then its death is the result.
             if status.code().is_some() {
                 bail!("{} failed: {status}", ended.who);
             }
+        }
+        if self.ended.contains(&ended.who) {
+            return Ok(());
         }
         if victim.is_some() || (!status.success() && ended.at_us < self.attack_end_us) {
             self.deaths.push(Death {
@@ -212,11 +227,10 @@ fn wait_for(who: String, mut child: Child) -> Ended {
     }
 }
 
-fn requests(line: &str) -> anyhow::Result<Vec<(u64, Option<u64>)>> {
-    #[derive(Deserialize)]
-    struct Line {
-        requests: Vec<(u64, Option<u64>)>,
-    }
-    let line: Line = serde_json::from_str(line.trim()).context("its record")?;
-    Ok(line.requests)
+/// The line that a victim prints.
+#[derive(Deserialize)]
+struct Said {
+    requests: Vec<(u64, Option<u64>)>,
+    #[serde(default)]
+    refused: u64,
 }

@@ -1,5 +1,6 @@
 //! Where a run has its files, and what stands for that in a scenario.
 
+use crate::scene::Scene;
 use anyhow::{Context, bail};
 use rustix::fs::{major, minor};
 use std::os::unix::fs::MetadataExt;
@@ -35,7 +36,7 @@ impl Places {
         &self.work.0
     }
 
-    /// The words with `{work}`, `{data}` and `{device}` replaced by paths, `{data.number}` and
+    /// The words with `{work}`, `{data}`, `{groups}` (where the containers' cgroups are) and `{device}` replaced by paths, `{data.number}` and
     /// `{device.number}` by `MAJOR:MINOR`, as in `io.max`.
     ///
     /// # Errors
@@ -51,7 +52,8 @@ impl Places {
     pub(crate) fn one(&self, text: &str) -> anyhow::Result<String> {
         let mut text = text
             .replace("{work}", &self.work.0.to_string_lossy())
-            .replace("{data}", &self.data.0.to_string_lossy());
+            .replace("{data}", &self.data.0.to_string_lossy())
+            .replace("{groups}", &Scene::stage().to_string_lossy());
         if text.contains("{data.number}") {
             let device = std::fs::metadata(&self.data.0)?.dev();
             text = text.replace("{data.number}", &number(device));

@@ -26,12 +26,12 @@ impl Pulse {
     /// # Errors
     /// No thread can be had.
     pub(crate) fn start(scene: &Scene) -> anyhow::Result<Pulse> {
-        let groups: Vec<Files> = scene.groups().iter().map(Files::open).collect();
+        let groups: Vec<Files> = scene.groups().iter().map(Files::of).collect();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("pulse".to_owned())
-            .spawn(move || samples(&groups, &stopped))?;
+            .spawn(move || samples(groups, &stopped))?;
         Ok(Pulse { stop, thread })
     }
 
@@ -48,6 +48,9 @@ impl Pulse {
 
 /// A group's files, held open: opening needs memory and time, of which an attack leaves little.
 struct Files {
+    group: Group,
+    /// Of a group that is gone the last that was seen.
+    cpu_us: u64,
     cpu: Option<File>,
     memory: Option<File>,
     tasks: Option<File>,
@@ -55,9 +58,11 @@ struct Files {
 }
 
 impl Files {
-    fn open(group: &Group) -> Files {
+    fn of(group: &Group) -> Files {
         let open = |file: &str| File::open(group.dir().join(Path::new(file))).ok();
         Files {
+            group: group.clone(),
+            cpu_us: 0,
             cpu: open("cpu.stat"),
             memory: open("memory.current"),
             tasks: open("pids.current"),
@@ -65,7 +70,11 @@ impl Files {
         }
     }
 
-    fn usage(&self, buffer: &mut [u8]) -> Usage {
+    fn usage(&mut self, buffer: &mut [u8]) -> Usage {
+        // A group may come late.
+        if self.cpu.is_none() {
+            *self = Files::of(&self.group);
+        }
         let mut one = |file: &Option<File>, parse: fn(&[u8]) -> Option<u64>| {
             let count = file.as_ref()?.read_at(buffer, 0).ok()?;
             parse(buffer.get(..count)?)
@@ -79,9 +88,10 @@ impl Files {
         let tasks = one(&self.tasks, count);
         let some: fn(&[u8]) -> Option<u64> =
             |text| psi::parse(text).ok().map(|psi| psi.some.micros());
+        self.cpu_us = cpu.unwrap_or(self.cpu_us);
         let [psi_cpu, psi_memory, psi_io] = &self.psi;
         Usage {
-            cpu_us: cpu.unwrap_or(0),
+            cpu_us: self.cpu_us,
             memory: memory.unwrap_or(0),
             tasks: tasks.unwrap_or(0),
             psi_cpu_us: one(psi_cpu, some).unwrap_or(0),
@@ -91,7 +101,7 @@ impl Files {
     }
 }
 
-fn samples(groups: &[Files], stop: &AtomicBool) -> Vec<Sample> {
+fn samples(mut groups: Vec<Files>, stop: &AtomicBool) -> Vec<Sample> {
     let mut samples = Vec::new();
     let mut buffer = vec![0; 64 << 10];
     let mut due = now_us();
@@ -103,7 +113,7 @@ fn samples(groups: &[Files], stop: &AtomicBool) -> Vec<Sample> {
             at_us,
             late_us: at_us.saturating_sub(due),
             groups: groups
-                .iter()
+                .iter_mut()
                 .map(|group| group.usage(&mut buffer))
                 .collect(),
         });

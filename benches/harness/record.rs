@@ -81,6 +81,14 @@ pub(crate) struct Run {
     pub(crate) tool: Option<Tool>,
 }
 
+impl Run {
+    /// Whether every knob that is still there stands byte for byte as before.
+    pub(crate) fn given_back(&self, now: &Knobs) -> bool {
+        now.iter()
+            .all(|(group, knobs)| self.before.get(group) == Some(knobs))
+    }
+}
+
 /// Group, knob, exact text.
 pub(crate) type Knobs = BTreeMap<String, BTreeMap<String, String>>;
 
@@ -91,6 +99,9 @@ pub(crate) struct Victim {
     pub(crate) name: String,
     /// `None`: never, in the 30 s after the last was due.
     pub(crate) requests: Vec<(u64, Option<u64>)>,
+    /// Forks that the kernel refused it.
+    #[serde(default)]
+    pub(crate) refused: u64,
 }
 
 /// All groups at one moment.

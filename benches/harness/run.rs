@@ -7,11 +7,12 @@ use crate::machine::{self, SmallHost};
 use crate::places::Places;
 use crate::pulse::Pulse;
 use crate::record::Run;
-use crate::scenario::{Limits, Scenario};
+use crate::scenario::{Actor, Limits, Scenario};
 use crate::scene::{Group, Scene};
 use crate::stop;
 use crate::tool::{Tool, ToolPlaces};
 use crate::watch::Watch;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ const PHASE_US: u64 = 100_000;
 /// Attackers are there and asleep so long before the attack, lest it begin with their start; what that costs
 /// the victims is none of the attack, and none of what they have alone.
 pub(crate) const ATTACKERS_EARLY_US: u64 = 500_000;
+/// One that goes is given so long to end by itself.
+const GOES_LATE_US: u64 = 20_000;
 /// The hand moves just before the attack.
 const HAND_EARLY_US: u64 = 2_000;
 /// How long after the last request a victim still waits for answers, and a little.
@@ -48,7 +51,7 @@ const RESTORE_US: u64 = 60_000_000;
 pub(crate) fn play(run: &mut Run, scenario: &Scenario, setup: &Setup) -> anyhow::Result<()> {
     let places = Places::new(&setup.data, setup.device.as_deref())?;
     let _small = scenario.room.map(SmallHost::with_room_for).transpose()?;
-    let scene = Scene::build(scenario.groups())?;
+    let scene = Scene::build(scenario)?;
     set(&scene, &scenario.given, &places)?;
     if run.arm == Arm::Static {
         set(&scene, &scenario.fixed, &places)?;
@@ -65,6 +68,7 @@ pub(crate) fn play(run: &mut Run, scenario: &Scenario, setup: &Setup) -> anyhow:
         scenario,
         scene: &scene,
         places: &places,
+        watch: &watch,
     }
     .attack(run, setup.seed);
     let measured = played.and_then(|cost| {
@@ -91,6 +95,7 @@ struct Play<'p> {
     scenario: &'p Scenario,
     scene: &'p Scene,
     places: &'p Places,
+    watch: &'p Watch,
 }
 
 impl Play<'_> {
@@ -123,6 +128,7 @@ impl Play<'_> {
         }
         actors.pass(run.attack_us)?;
         let stolen = machine::steal_us();
+        self.come_and_go(run, actors)?;
         actors.pass(run.attack_end_us)?;
         run.steal_us = machine::steal_us().saturating_sub(stolen);
         let tool_us = Tool::cpu_us().saturating_sub(tool_before);
@@ -138,6 +144,11 @@ impl Play<'_> {
 
     fn start_victims(&self, run: &Run, actors: &mut Actors) -> anyhow::Result<()> {
         let time = (run.first_us, run.end_us - run.first_us);
+        for helper in &self.scenario.helpers {
+            let now = now_us();
+            let times = (now, run.end_us.saturating_sub(now));
+            actors.other(helper, Scene::helper(helper).dir(), self.places, times)?;
+        }
         for victim in &self.scenario.victims {
             let group = self.scene.group(&victim.name)?;
             match &victim.program {
@@ -154,13 +165,68 @@ impl Play<'_> {
     }
 
     fn start_attackers(&self, run: &Run, actors: &mut Actors) -> anyhow::Result<()> {
-        for attacker in &self.scenario.attackers {
-            let at_us = run.attack_us + attacker.after;
-            // The harness ends them; their own end is for a harness that was killed.
-            let rest = run.attack_end_us.saturating_sub(at_us) + 2_000_000;
-            let for_us = attacker.lasts.unwrap_or(rest);
+        let there = self.scenario.attackers.iter().filter(|one| !one.fresh);
+        for attacker in there {
             let group = self.scene.group(&attacker.name)?;
-            actors.attacker(attacker, group, self.places, (at_us, for_us))?;
+            let mut places = group.children(attacker);
+            if places.is_empty() {
+                places.push(group.dir().to_owned());
+            }
+            for place in places {
+                actors.other(attacker, &place, self.places, times(attacker, run))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Those whose groups are made and removed while the attack lasts.
+    fn come_and_go(&self, run: &mut Run, actors: &mut Actors) -> anyhow::Result<()> {
+        let fresh = || self.scenario.attackers.iter().filter(|one| one.fresh);
+        let comes = fresh().map(|one| (run.attack_us + one.after, true, one));
+        let goes = fresh().filter_map(|one| {
+            let end_us = run.attack_us + one.after + one.lasts?;
+            Some((end_us + GOES_LATE_US, false, one))
+        });
+        let mut moves: Vec<_> = comes.chain(goes).collect();
+        moves.sort_by_key(|(at_us, ..)| *at_us);
+        for (at_us, comes, one) in moves {
+            if at_us >= run.attack_end_us {
+                break;
+            }
+            actors.pass(at_us)?;
+            let group = self.scene.group(&one.name)?;
+            if comes {
+                self.come(one, group, run)?;
+                actors.other(one, group.dir(), self.places, times(one, run))?;
+            } else {
+                actors.ends(&one.name);
+                group.remove()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A container is started: its limits stand before anything runs in it.
+    fn come(&self, one: &Actor, group: &Group, run: &mut Run) -> anyhow::Result<()> {
+        group.make()?;
+        let Scenario {
+            given,
+            fixed,
+            oracle,
+            ..
+        } = self.scenario;
+        let own = |limits: &Limits| -> anyhow::Result<()> {
+            let knobs = limits.get(&one.name);
+            knobs.map_or(Ok(()), |knobs| write(group, knobs, self.places))
+        };
+        own(given)?;
+        if run.arm == Arm::Static {
+            own(fixed)?;
+        }
+        run.before.insert(one.name.clone(), group.knobs());
+        self.watch.add(group)?;
+        if run.arm == Arm::Oracle {
+            own(oracle)?;
         }
         Ok(())
     }
@@ -169,7 +235,7 @@ impl Play<'_> {
     fn unset(&self, run: &Run) -> anyhow::Result<()> {
         for (name, knobs) in &self.scenario.oracle {
             let group = self.scene.group(name)?;
-            for knob in knobs.keys() {
+            for knob in knobs.keys().filter(|_| group.dir().exists()) {
                 if let Some(before) = run.before.get(name).and_then(|knobs| knobs.get(knob)) {
                     put_back(group, knob, before)?;
                 }
@@ -201,18 +267,34 @@ fn put_back(group: &Group, knob: &str, before: &str) -> anyhow::Result<()> {
 fn set(scene: &Scene, limits: &Limits, places: &Places) -> anyhow::Result<()> {
     for (name, knobs) in limits {
         let group = scene.group(name)?;
-        for (knob, text) in knobs {
-            group.write(knob, &places.one(text)?)?;
+        // One that comes later gets them when it does.
+        if group.dir().exists() {
+            write(group, knobs, places)?;
         }
     }
     Ok(())
+}
+
+fn write(group: &Group, knobs: &BTreeMap<String, String>, places: &Places) -> anyhow::Result<()> {
+    for (knob, text) in knobs {
+        group.write(knob, &places.one(text)?)?;
+    }
+    Ok(())
+}
+
+/// When an attacker begins, and how long it goes on.
+fn times(attacker: &Actor, run: &Run) -> (u64, u64) {
+    let at_us = run.attack_us + attacker.after;
+    // The harness ends them; their own end is for a harness that was killed.
+    let rest = run.attack_end_us.saturating_sub(at_us) + 2_000_000;
+    (at_us, attacker.lasts.unwrap_or(rest))
 }
 
 /// Waits until every knob is what it was, where a tool may have changed one.
 fn wait_for_restore(run: &mut Run, scene: &Scene, tool: bool) -> anyhow::Result<()> {
     let end_us = now_us() + if tool { RESTORE_US } else { 0 };
     loop {
-        if scene.knobs() == run.before {
+        if run.given_back(&scene.knobs()) {
             run.restored_us = Some(now_us());
             return Ok(());
         }

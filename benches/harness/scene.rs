@@ -2,6 +2,7 @@
 //! when the scene is dropped, and so does what an earlier harness left that was killed.
 
 use crate::record::Knobs;
+use crate::scenario::{Actor, Scenario};
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,8 +15,13 @@ const ROOT: &str = "/sys/fs/cgroup";
 pub(crate) const STAGE: &str = "governorbench.slice";
 /// The clients of victims that are programs: above all others, as on another host.
 const CLIENTS: &str = "governor-bench-clients";
+/// The parent of helpers: services of the host, no containers.
+const HELPERS: &str = "governor-bench-helpers";
 /// The tool under test, where its unit would be.
 const TOOL: &str = "governor-bench.service";
+
+/// Whatever stands at the root for a run.
+const ALL: [&str; 4] = [STAGE, CLIENTS, HELPERS, TOOL];
 
 /// Controllers that a run uses; the last may lack.
 const CONTROLLERS: [&str; 4] = ["cpu", "memory", "pids", "io"];
@@ -44,11 +50,11 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Fresh groups of these names.
+    /// The groups of all actors; those of the fresh ones are yet to be made ([`Group::make`]).
     ///
     /// # Errors
     /// No cgroup v2, no permission, or a controller lacks.
-    pub(crate) fn build<'n>(names: impl Iterator<Item = &'n str>) -> anyhow::Result<Scene> {
+    pub(crate) fn build(scenario: &Scenario) -> anyhow::Result<Scene> {
         let root = Path::new(ROOT);
         let there =
             std::fs::read_to_string(root.join("cgroup.controllers")).with_context(|| {
@@ -60,7 +66,7 @@ impl Scene {
                 "the {lacks} controller is not in cgroup v2 here: the lab has it (tests/bench/run)"
             );
         }
-        for old in [STAGE, CLIENTS, TOOL] {
+        for old in ALL {
             remove(&root.join(old))?;
         }
         let mut scene = Scene {
@@ -78,12 +84,26 @@ impl Scene {
         for controller in CONTROLLERS.into_iter().filter(|one| there.contains(one)) {
             turn(&stage, &format!("+{controller}"))?;
         }
-        for name in names {
-            let dir = make(&stage, name)?;
-            scene.groups.push(Group {
-                name: name.to_owned(),
-                dir,
-            });
+        for actor in scenario.victims.iter().chain(&scenario.attackers) {
+            let group = Group {
+                name: actor.name.clone(),
+                dir: stage.join(&actor.name),
+            };
+            if !actor.fresh {
+                group.make()?;
+            }
+            let children = group.children(actor);
+            if !children.is_empty() {
+                turn(&group.dir, "+cpu +memory +pids")?;
+            }
+            for child in children {
+                std::fs::create_dir(&child).with_context(|| child.display().to_string())?;
+            }
+            scene.groups.push(group);
+        }
+        let helpers = make(root, HELPERS)?;
+        for helper in &scenario.helpers {
+            make(&helpers, &helper.name)?;
         }
         let clients = make(root, CLIENTS)?;
         write(&clients.join("cpu.weight"), "10000")?;
@@ -109,6 +129,19 @@ impl Scene {
         found.with_context(|| format!("no group `{name}`"))
     }
 
+    /// Where the containers are.
+    pub(crate) fn stage() -> PathBuf {
+        Path::new(ROOT).join(STAGE)
+    }
+
+    /// The group of a helper.
+    pub(crate) fn helper(actor: &Actor) -> Group {
+        Group {
+            name: actor.name.clone(),
+            dir: Path::new(ROOT).join(HELPERS).join(&actor.name),
+        }
+    }
+
     /// The group of the clients.
     pub(crate) fn clients() -> PathBuf {
         Path::new(ROOT).join(CLIENTS)
@@ -122,9 +155,9 @@ impl Scene {
         }
     }
 
-    /// The exact text of every knob of every group.
+    /// The exact text of every knob of every group that is there.
     pub(crate) fn knobs(&self) -> Knobs {
-        let groups = self.groups.iter();
+        let groups = self.groups.iter().filter(|group| group.dir.exists());
         groups
             .map(|group| (group.name.clone(), group.knobs()))
             .collect()
@@ -134,7 +167,7 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         let root = Path::new(ROOT);
-        for name in [STAGE, CLIENTS, TOOL] {
+        for name in ALL {
             if let Err(why) = remove(&root.join(name)) {
                 eprintln!("governor-bench: {why:#}");
             }
@@ -160,6 +193,29 @@ impl Group {
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) fn make(&self) -> anyhow::Result<()> {
+        let made = std::fs::create_dir(&self.dir);
+        made.with_context(|| format!("make the cgroup {}", self.dir.display()))
+    }
+
+    /// Removes it, with all that runs in it.
+    ///
+    /// # Errors
+    /// It cannot be emptied.
+    pub(crate) fn remove(&self) -> anyhow::Result<()> {
+        remove(&self.dir)
+    }
+
+    /// The groups below it that an actor with `children` runs in.
+    pub(crate) fn children(&self, actor: &Actor) -> Vec<PathBuf> {
+        let child = |number| self.dir.join(format!("part-{number}"));
+        (0..actor.children).map(child).collect()
     }
 
     /// Writes a knob.

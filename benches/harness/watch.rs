@@ -9,14 +9,32 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// A thread that notes every change of a knob until it is asked for its notes.
 pub(crate) struct Watch {
     stop: Arc<AtomicBool>,
+    seen: Arc<Seen>,
     thread: JoinHandle<Vec<Written>>,
+}
+
+/// What is watched: groups may come later.
+struct Seen {
+    inotify: OwnedFd,
+    groups: Mutex<Vec<(i32, Group)>>,
+}
+
+impl Seen {
+    fn add(&self, group: &Group) -> anyhow::Result<()> {
+        // Held over both, lest the thread meet a write before it knows whose it is.
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = inotify::add_watch(&self.inotify, group.dir(), inotify::WatchFlags::MODIFY)
+            .with_context(|| format!("inotify on {}", group.dir().display()))?;
+        groups.push((id, group.clone()));
+        Ok(())
+    }
 }
 
 /// How often the thread looks whether it shall stop.
@@ -31,21 +49,33 @@ impl Watch {
     /// # Errors
     /// The kernel has no inotify to give.
     pub(crate) fn start(scene: &Scene) -> anyhow::Result<Watch> {
-        let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
+        let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
             .context("inotify")?;
-        let mut groups = Vec::new();
-        for group in scene.groups() {
-            let id = inotify::add_watch(&watch, group.dir(), inotify::WatchFlags::MODIFY)
-                .with_context(|| format!("inotify on {}", group.dir().display()))?;
-            groups.push((id, group.clone()));
+        let seen = Arc::new(Seen {
+            inotify,
+            groups: Mutex::default(),
+        });
+        for group in scene.groups().iter().filter(|group| group.dir().exists()) {
+            seen.add(group)?;
         }
         let known = scene.knobs();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("knobs".to_owned())
-            .spawn(move || notes(&watch, &groups, known, &stopped))?;
-        Ok(Watch { stop, thread })
+            .spawn({
+                let seen = Arc::clone(&seen);
+                move || notes(&seen, known, &stopped)
+            })?;
+        Ok(Watch { stop, seen, thread })
+    }
+
+    /// Notes this group's changes, too.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub(crate) fn add(&self, group: &Group) -> anyhow::Result<()> {
+        self.seen.add(group)
     }
 
     /// What was noted.
@@ -59,21 +89,17 @@ impl Watch {
     }
 }
 
-fn notes(
-    watch: &OwnedFd,
-    groups: &[(i32, Group)],
-    mut known: Knobs,
-    stop: &AtomicBool,
-) -> Vec<Written> {
+fn notes(seen: &Seen, mut known: Knobs, stop: &AtomicBool) -> Vec<Written> {
     let mut noted = Vec::new();
     let mut buffer = [MaybeUninit::uninit(); 4096];
     while !stop.load(Ordering::Relaxed) {
-        let mut fds = [PollFd::new(watch, PollFlags::IN)];
+        let mut fds = [PollFd::new(&seen.inotify, PollFlags::IN)];
         if !matches!(poll(&mut fds, Some(&LOOK)), Ok(1..)) {
             continue;
         }
         let at_us = now_us();
-        let mut events = inotify::Reader::new(watch, &mut buffer);
+        let groups = seen.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = inotify::Reader::new(&seen.inotify, &mut buffer);
         while let Ok(event) = events.next() {
             let name = event.file_name().and_then(|name| name.to_str().ok());
             let knob = name.filter(|name| KNOBS.contains(name));

@@ -90,7 +90,7 @@ pub(crate) fn run(hog: &Hog) {
 }
 
 /// Spins on so many threads until `end_us`.
-fn spin(threads: u64, end_us: u64) {
+pub(super) fn spin(threads: u64, end_us: u64) {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(move || {

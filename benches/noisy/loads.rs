@@ -5,12 +5,18 @@
 //! that it delays and not only by the one that met it. Victims print one JSON line ([`record`]) with
 //! every request on CLOCK_MONOTONIC; percentiles are the reader's business, who knows the attack's
 //! start.
+#[path = "benign.rs"]
+mod benign;
 #[path = "bomb.rs"]
 mod bomb;
 #[path = "disk.rs"]
 mod disk;
+#[path = "evasion.rs"]
+mod evasion;
 #[path = "hog.rs"]
 mod hog;
+#[path = "real_time.rs"]
+mod real_time;
 #[path = "record.rs"]
 pub(crate) mod record;
 #[path = "rewriter.rs"]
@@ -19,6 +25,8 @@ mod rewriter;
 mod storm;
 #[path = "victim.rs"]
 mod victim;
+#[path = "watcher.rs"]
+mod watcher;
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -35,6 +43,9 @@ pub(crate) struct Cli {
     /// End when the starter does, as by SIGTERM; kept by what `exec` becomes.
     #[arg(long, global = true)]
     leash: bool,
+    /// Be a real-time one (SCHED_FIFO) of this priority.
+    #[arg(long, global = true, value_name = "PRIORITY")]
+    real_time: Option<i32>,
     /// Then wait until this moment, in microseconds of CLOCK_MONOTONIC.
     #[arg(long, global = true)]
     at: Option<u64>,
@@ -65,6 +76,15 @@ enum Load {
     /// Takes in ways of its own.
     #[command(subcommand)]
     Storm(storm::Storm),
+    /// Takes, and hides it.
+    #[command(subcommand)]
+    Evasion(evasion::Evasion),
+    /// Takes, and attacks who watches.
+    #[command(subcommand)]
+    Watcher(watcher::Watcher),
+    /// Only looks like an attack.
+    #[command(subcommand)]
+    Benign(benign::Benign),
     /// Writes one value to a file again and again, as managers of cgroups do.
     Rewriter(rewriter::Rewriter),
     /// Ends at once.
@@ -89,6 +109,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     if cli.leash {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     }
+    if let Some(priority) = cli.real_time {
+        real_time::fifo(priority)?;
+    }
     if let Some(at) = cli.at {
         record::sleep_until(at);
     }
@@ -110,6 +133,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Load::Cachewarm(warm) => hog::cachewarm(&warm),
         Load::Disk(disk) => disk::run(&disk),
         Load::Storm(storm) => storm::run(&storm),
+        Load::Evasion(evasion) => evasion::run(&evasion),
+        Load::Watcher(watcher) => watcher::run(&watcher),
+        Load::Benign(benign) => benign::run(&benign),
         Load::Rewriter(rewriter) => rewriter::run(&rewriter),
         Load::Nothing => Ok(()),
         Load::Exec { command } => exec(&command),

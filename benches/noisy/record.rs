@@ -111,10 +111,22 @@ pub(crate) fn serve(
 ///
 /// # Errors
 /// Standard output is gone.
-pub(crate) fn print(victim: &str, mut requests: Vec<Request>) -> anyhow::Result<()> {
+pub(crate) fn print(victim: &str, requests: Vec<Request>) -> anyhow::Result<()> {
+    print_refused(victim, requests, 0)
+}
+
+/// As [`print`], and that the kernel refused it so many forks.
+///
+/// # Errors
+/// Likewise.
+pub(crate) fn print_refused(
+    victim: &str,
+    mut requests: Vec<Request>,
+    refused: u64,
+) -> anyhow::Result<()> {
     use std::io::Write;
     requests.sort_unstable();
-    let line = serde_json::json!({ "victim": victim, "requests": requests });
+    let line = serde_json::json!({ "victim": victim, "requests": requests, "refused": refused });
     writeln!(std::io::stdout().lock(), "{line}")?;
     Ok(())
 }

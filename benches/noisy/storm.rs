@@ -3,7 +3,7 @@
 use super::record::{now_us, sleep_until, span_us};
 use super::{size, span};
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
@@ -13,6 +13,39 @@ pub(crate) enum Storm {
     /// Pairs of threads that wake each other, and sleep.
     Wake {
         /// Threads, two and two.
+        #[arg(long)]
+        threads: usize,
+        /// How long.
+        #[arg(long = "for", value_parser = span)]
+        run_for: Duration,
+    },
+    /// Threads that do nothing but let others run.
+    Yield {
+        /// How many.
+        #[arg(long)]
+        threads: usize,
+        /// How long.
+        #[arg(long = "for", value_parser = span)]
+        run_for: Duration,
+    },
+    /// Pipes that are filled and kept: memory of the kernel that is no process's own.
+    Pipes {
+        /// Growth per second.
+        #[arg(long, value_parser = size)]
+        rate: usize,
+        /// The size at which it stops growing.
+        #[arg(long, value_parser = size)]
+        max: usize,
+        /// How long.
+        #[arg(long = "for", value_parser = span)]
+        run_for: Duration,
+    },
+    /// Files that are made, synced, renamed and removed: little bytes, all of them the journal's.
+    Metadata {
+        /// A folder; made anew.
+        #[arg(long)]
+        folder: PathBuf,
+        /// So many at the same time.
         #[arg(long)]
         threads: usize,
         /// How long.
@@ -64,6 +97,15 @@ pub(crate) enum Storm {
 pub(crate) fn run(storm: &Storm) -> anyhow::Result<()> {
     match storm {
         Storm::Wake { threads, run_for } => wake(*threads, now_us() + span_us(*run_for)),
+        Storm::Yield { threads, run_for } => yields(*threads, now_us() + span_us(*run_for)),
+        Storm::Pipes { rate, max, run_for } => {
+            pipes(*rate, *max, now_us() + span_us(*run_for));
+        }
+        Storm::Metadata {
+            folder,
+            threads,
+            run_for,
+        } => metadata(folder, *threads, now_us() + span_us(*run_for))?,
         Storm::Fork { at_once, run_for } => fork(*at_once, now_us() + span_us(*run_for)),
         Storm::Read {
             file,
@@ -106,6 +148,65 @@ fn wake(threads: usize, end_us: u64) {
             }
         }
     });
+}
+
+fn yields(threads: usize, end_us: u64) {
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(move || {
+                while now_us() < end_us {
+                    std::thread::yield_now();
+                }
+            });
+        }
+    });
+}
+
+/// What one pipe holds: the most that anybody may ask for.
+const PIPE: usize = 1 << 20;
+
+fn pipes(rate: usize, max: usize, end_us: u64) {
+    let mut kept = Vec::new();
+    let content = vec![7_u8; PIPE];
+    let every_us = (PIPE as u64 * 1_000_000) / (rate as u64).max(1);
+    let mut due = now_us();
+    while now_us() < end_us {
+        if kept.len() * PIPE < max
+            && let Ok((reads, mut writes)) = std::io::pipe()
+            && rustix::pipe::fcntl_setpipe_size(&writes, PIPE).is_ok()
+            && writes.write_all(&content).is_ok()
+        {
+            kept.push((reads, writes));
+        }
+        due += every_us;
+        sleep_until(due);
+    }
+}
+
+fn metadata(folder: &Path, threads: usize, end_us: u64) -> anyhow::Result<()> {
+    let _ = std::fs::remove_dir_all(folder);
+    std::fs::create_dir(folder)?;
+    let one = |thread: usize| -> anyhow::Result<()> {
+        let [young, old] = ["young", "old"].map(|name| folder.join(format!("{name}-{thread}")));
+        while now_us() < end_us {
+            std::fs::File::create(&young)?.sync_all()?;
+            std::fs::rename(&young, &old)?;
+            std::fs::remove_file(&old)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(move || one(thread)))
+            .collect();
+        for thread in running {
+            match thread.join() {
+                Ok(ended) => ended?,
+                Err(_) => anyhow::bail!("a thread of the storm died"),
+            }
+        }
+        Ok(())
+    })
 }
 
 fn fork(at_once: usize, end_us: u64) {

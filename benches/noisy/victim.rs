@@ -116,7 +116,10 @@ pub(crate) fn run(victim: &Victim) -> anyhow::Result<()> {
             let reads = reader(&file, *working_set / PAGE, *pages, rhythm.schedule());
             record::print("reader", reads?)
         }
-        Victim::Fork { rhythm } => record::print("fork", forks(rhythm.schedule())),
+        Victim::Fork { rhythm } => {
+            let (requests, refused) = forks(rhythm.schedule());
+            record::print_refused("fork", requests, refused)
+        }
         Victim::Redis {
             address,
             bitmap,
@@ -235,12 +238,15 @@ fn reader(
     })
 }
 
-/// A refused fork is tried again until it is granted: whoever asked waits so long.
-fn forks(schedule: Schedule) -> Vec<Request> {
+/// A refused fork is tried again until it is granted: whoever asked waits so long. Also tells how many were
+/// refused.
+fn forks(schedule: Schedule) -> (Vec<Request>, u64) {
     let mut requests = Vec::new();
+    let mut refused = 0;
     for due in schedule.due() {
         record::sleep_until(due);
         while super::storm::start_and_end().is_err() && !schedule.over() {
+            refused += 1;
             record::sleep_until(now_us() + 5_000);
         }
         requests.push((
@@ -248,7 +254,7 @@ fn forks(schedule: Schedule) -> Vec<Request> {
             (!schedule.over()).then(|| now_us().saturating_sub(due)),
         ));
     }
-    requests
+    (requests, refused)
 }
 
 trait Stream: Read + Write + Send {}

@@ -21,6 +21,8 @@ pub(crate) struct Scenario {
     pub(crate) name: String,
     /// What happens, in one line.
     pub(crate) title: String,
+    /// The row of the catalogue of attacks (or of its benign list) that it stands for.
+    pub(crate) row: Option<String>,
     /// What is fought for.
     pub(crate) class: Class,
     /// On which clocks it says something.
@@ -33,6 +35,8 @@ pub(crate) struct Scenario {
     pub(crate) victims: Vec<Actor>,
     /// Who takes; in a benign scenario whoever only looks like it.
     pub(crate) attackers: Vec<Actor>,
+    /// Who works for whoever asks, in groups that are no containers: a logger, a dump's writer.
+    pub(crate) helpers: Vec<Actor>,
     /// The governor's policy for this scenario, beside its containers: TOML.
     pub(crate) policy: String,
     /// The host may have so many tasks more than it has at the start; `None`: what it may have anyway.
@@ -66,18 +70,24 @@ pub(crate) enum Class {
     Pids,
     /// Several of them.
     Mixed,
+    /// Who is blamed: an innocent victim is to look guilty.
+    Framing,
+    /// The governor's own sight and time.
+    Governor,
     /// Nothing: it only looks like it.
     Benign,
 }
 
 impl Class {
     /// Each with its word in a scenario.
-    pub(crate) const WORDS: [(Class, &'static str); 6] = [
+    pub(crate) const WORDS: [(Class, &'static str); 8] = [
         (Class::Cpu, "cpu"),
         (Class::Memory, "memory"),
         (Class::Io, "io"),
         (Class::Pids, "pids"),
         (Class::Mixed, "mixed"),
+        (Class::Framing, "framing"),
+        (Class::Governor, "governor"),
         (Class::Benign, "benign"),
     ];
 
@@ -119,7 +129,7 @@ pub(crate) struct Phases {
 }
 
 /// Somebody in a cgroup of its own.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Actor {
     /// Its name and that of its cgroup.
     pub(crate) name: String,
@@ -131,6 +141,10 @@ pub(crate) struct Actor {
     pub(crate) after: u64,
     /// An attacker: how long, in microseconds; to the attack's end if absent.
     pub(crate) lasts: Option<u64>,
+    /// An attacker: it runs in each of so many groups below its own; 0: in its own.
+    pub(crate) children: u64,
+    /// An attacker: its group is made at its own start, and goes with it.
+    pub(crate) fresh: bool,
 }
 
 /// What the ungoverned arm must show. Where both are given one of them is enough; where neither is,
@@ -157,16 +171,11 @@ pub(crate) struct Holds {
 }
 
 impl Scenario {
-    /// The names of all cgroups, victims first.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
-        let actors = self.victims.iter().chain(&self.attackers);
-        actors.map(|actor| actor.name.as_str())
-    }
-
     /// Whether runs of both are runs of the same, whatever is promised of them.
     pub(crate) fn plays_like(&self, other: &Scenario) -> bool {
         let other = Scenario {
             title: self.title.clone(),
+            row: self.row.clone(),
             harm: self.harm,
             holds: self.holds,
             ..other.clone()

@@ -41,7 +41,8 @@ pub(crate) fn read(name: &str, text: &str) -> Result<Scenario, Problems> {
 /// `None` only where a problem was noted.
 fn whole(name: &str, mut top: Table<'_, '_>, notes: &mut Notes<'_>) -> Option<Scenario> {
     let title = top.required(notes, "title", "\"what happens, in a line\"", value::text);
-    let classes = r#""cpu", "memory", "io", "pids", "mixed" or "benign""#;
+    let row = top.optional(notes, "row", "\"a row of the catalogue\"", value::text);
+    let classes = r#""cpu", "memory", "io", "pids", "mixed", "framing", "governor" or "benign""#;
     let class = top.required(notes, "class", classes, value::class);
     let clock = top.optional(notes, "clock", r#""any" or "real""#, value::clock);
     let seed = top.optional(notes, "seed", "a whole number", value::whole);
@@ -55,7 +56,8 @@ fn whole(name: &str, mut top: Table<'_, '_>, notes: &mut Notes<'_>) -> Option<Sc
     let phases = phases(&mut top, notes);
     let victims = actors(&mut top, notes, Part::Victim);
     let attackers = actors(&mut top, notes, Part::Attacker);
-    let names = unique(&victims, &attackers, notes);
+    let helpers = actors(&mut top, notes, Part::Helper);
+    let names = unique(victims.iter().chain(&attackers).chain(&helpers), notes);
     let given = limits(&mut top, notes, "given", &names);
     let fixed = limits(&mut top, notes, "static", &names);
     let oracle = limits(&mut top, notes, "oracle", &names);
@@ -72,12 +74,14 @@ fn whole(name: &str, mut top: Table<'_, '_>, notes: &mut Notes<'_>) -> Option<Sc
     Some(Scenario {
         name: name.to_owned(),
         title: title?,
+        row,
         class: class?,
         clock: clock.unwrap_or(Clock::Any),
         seed: seed.unwrap_or(1),
         phases: phases?,
         victims: victims.into_iter().map(|(_, actor)| actor).collect(),
         attackers: attackers.into_iter().map(|(_, actor)| actor).collect(),
+        helpers: helpers.into_iter().map(|(_, actor)| actor).collect(),
         policy,
         room,
         given,
@@ -150,6 +154,7 @@ fn phases(top: &mut Table<'_, '_>, notes: &mut Notes<'_>) -> Option<Phases> {
 enum Part {
     Victim,
     Attacker,
+    Helper,
 }
 
 /// Those that could be read, each with its place.
@@ -161,9 +166,11 @@ fn actors(
     let key = match part {
         Part::Victim => "victim",
         Part::Attacker => "attacker",
+        Part::Helper => "helper",
     };
     let entries = top.list(notes, key);
-    if entries.is_empty() && !notes.all.iter().any(|one| one.message.contains(key)) {
+    let wanted = part != Part::Helper;
+    if wanted && entries.is_empty() && !notes.all.iter().any(|one| one.message.contains(key)) {
         let remedy = format!("add an entry [[{key}]] with name and load");
         notes.add(top.place(), format!("no `{key}`"), "one is needed", &remedy);
     }
@@ -185,7 +192,7 @@ fn actors(
                     value::words,
                 ),
             ),
-            Part::Attacker => (
+            Part::Attacker | Part::Helper => (
                 entry.required(
                     notes,
                     "load",
@@ -195,34 +202,47 @@ fn actors(
                 None,
             ),
         };
-        let times = (part == Part::Attacker).then(|| {
-            let expected = r#"a length of time such as "2s""#;
-            let after = entry.optional(notes, "after", expected, value::span);
-            (after, entry.optional(notes, "lasts", expected, value::span))
-        });
-        let (after, lasts) = times.unwrap_or_default();
+        let mut actor = Actor {
+            name: name.unwrap_or_default(),
+            load: load.unwrap_or_default(),
+            program,
+            ..Actor::default()
+        };
+        if part == Part::Attacker {
+            attacker(&mut actor, &mut entry, notes);
+        }
         let place = entry.place();
         entry.end(notes);
-        if let (Some(name), Some(load)) = (name, load) {
-            let actor = Actor {
-                name,
-                load,
-                program,
-                after: after.unwrap_or(0),
-                lasts,
-            };
+        if !actor.name.is_empty() && !actor.load.is_empty() {
             all.push((place, actor));
         }
     }
     all
 }
 
+/// What only an attacker has.
+fn attacker(actor: &mut Actor, entry: &mut Table<'_, '_>, notes: &mut Notes<'_>) {
+    let expected = r#"a length of time such as "2s""#;
+    let after = entry.optional(notes, "after", expected, value::span);
+    actor.after = after.unwrap_or(0);
+    actor.lasts = entry.optional(notes, "lasts", expected, value::span);
+    let children = entry.optional(notes, "children", "a number of groups", value::whole);
+    actor.children = children.unwrap_or(0);
+    let fresh = entry.optional(notes, "fresh", "true or false", value::flag);
+    actor.fresh = fresh.unwrap_or(false);
+    if actor.fresh && actor.children > 0 {
+        let message = "`attacker.children` of one that is `fresh`".to_owned();
+        let why = "a group that comes late has none below it";
+        notes.add(entry.place(), message, why, "leave one of them out");
+    }
+}
+
 type Placed = (std::ops::Range<usize>, Actor);
 
 /// The names of all, and a problem for each that stands twice.
-fn unique(victims: &[Placed], attackers: &[Placed], notes: &mut Notes<'_>) -> BTreeSet<String> {
+fn unique<'p>(all: impl Iterator<Item = &'p Placed>, notes: &mut Notes<'_>) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for (place, actor) in victims.iter().chain(attackers) {
+    for (place, actor) in all {
         if !names.insert(actor.name.clone()) {
             let message = format!("two are called `{}`", actor.name);
             let why = "each has a cgroup of its own";

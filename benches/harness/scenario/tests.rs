@@ -41,7 +41,8 @@ fn what_a_scenario_does_not_say_has_a_default() {
     assert_eq!(scenario.clock, Clock::Any);
     assert_eq!(scenario.phases.settle, 1_000_000);
     assert_eq!(scenario.length(), 17_000_000);
-    assert_eq!(scenario.groups().collect::<Vec<_>>(), ["victim", "hog"]);
+    let hog = &scenario.attackers[0];
+    assert_eq!((hog.after, hog.children, hog.fresh), (0, 0, false));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use clap::Parser;
 use toml::de::DeValue;
 
 /// Knobs that a scenario may set.
-pub(super) const KNOBS: [&str; 11] = [
+pub(super) const KNOBS: [&str; 12] = [
+    "cgroup.freeze",
     "cpu.idle",
     "cpu.max",
     "cpu.max.burst",

@@ -180,7 +180,7 @@ impl Figures {
 
     fn cost(&mut self, run: &Run, cpus: usize) {
         let ended = run.tool.as_ref().is_none_or(|tool| tool.ended_well);
-        self.exact = Some(f64::from(u8::from(ended && run.after == run.before)));
+        self.exact = Some(f64::from(u8::from(ended && run.given_back(&run.after))));
         self.restored = run
             .restored_us
             .map(|at_us| at_us.saturating_sub(run.attack_end_us) as f64 / 1e3);

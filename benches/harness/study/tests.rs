@@ -59,6 +59,7 @@ fn run(arm: Arm, latency: impl Fn(u64) -> Option<u64>) -> Run {
     run.victims.push(Victim {
         name: "victim".to_owned(),
         requests,
+        refused: 0,
     });
     for group in ["victim", "hog"] {
         let knobs = [("cpu.weight", "100"), ("cpu.max", "max 100000")];
