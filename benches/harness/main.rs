@@ -62,6 +62,12 @@ enum Verb {
         /// table is printed.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+        /// Print the catalogue of attacks as a table of Markdown instead.
+        #[arg(long)]
+        attacks: bool,
+        /// The folder of all scenarios, for that table.
+        #[arg(long, value_name = "DIR", default_value = "benches/scenarios")]
+        scenarios: PathBuf,
         /// Fail where something that a scenario promises of the governor does not hold.
         #[arg(long)]
         strict: bool,
@@ -142,8 +148,17 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Report {
             records,
             out,
+            attacks,
+            scenarios,
             strict,
-        } => report(&records, out.as_deref(), strict),
+        } => {
+            if attacks {
+                let known = scenario::find::find(&scenarios, &[])?;
+                print!("{}", format::attacks::attacks(&sessions(&records)?, &known));
+                return Ok(ExitCode::SUCCESS);
+            }
+            report(&records, out.as_deref(), strict)
+        }
         Verb::Compare { a, b, within } => {
             let [a, b] = [a, b].map(|path| sessions(&[path]));
             let (text, differ) = format::compare::compare(&a?, &b?, within);

@@ -1,6 +1,7 @@
 //! Every figure of every run as JSON.
 
 use crate::study::fields::FIELDS;
+use crate::study::verdict::{Attribution, Verdict};
 use crate::study::{ArmStudy, RULE, Session, Study};
 use serde_json::{Map, Value, json};
 
@@ -16,6 +17,7 @@ pub(crate) fn json(sessions: &[Session]) -> anyhow::Result<String> {
     let whole = json!({
         "sessions": all,
         "fields": fields.collect::<Map<_, _>>(),
+        "attribution": Attribution::of(sessions),
         "rule": RULE,
     });
     Ok(format!("{}\n", serde_json::to_string_pretty(&whole)?))
@@ -40,6 +42,11 @@ fn study(study: &Study) -> Value {
         "class": study.scenario.class,
         "arms": study.arms.iter().map(arm).collect::<Vec<_>>(),
         "broken": study.broken(),
+        "verdict": match study.verdict() {
+            Verdict::Unknown => Value::Null,
+            Verdict::Contained => Value::from("contained"),
+            Verdict::Not(why) => json!({ "not": why }),
+        },
     })
 }
 

@@ -1,5 +1,6 @@
 //! Figures for people and machines. Each function returns text; the one list of figures drives all.
 
+pub(crate) mod attacks;
 pub(crate) mod compare;
 mod csv;
 mod hlog;

@@ -2,6 +2,7 @@
 
 use super::{plain, show};
 use crate::study::fields::named;
+use crate::study::verdict::{Attribution, Verdict};
 use crate::study::{ArmStudy, RULE, Session, Study};
 
 /// The columns, by the names of their figures.
@@ -36,7 +37,8 @@ pub(crate) fn table(sessions: &[Session]) -> String {
             ));
         }
     }
-    text.push_str(&format!("\n{RULE}\n"));
+    let attribution = Attribution::of(sessions).line();
+    text.push_str(&format!("\nattribution: {attribution}\n\n{RULE}\n"));
     text
 }
 
@@ -81,6 +83,13 @@ fn verdict(study: &Study) -> String {
                 "discarded: {name}, {} {round}: {why}\n",
                 arm.arm.word()
             ));
+        }
+    }
+    match study.verdict() {
+        Verdict::Unknown => {}
+        Verdict::Contained => text.push_str(&format!("contained: {name}\n")),
+        Verdict::Not(why) => {
+            text.push_str(&format!("NOT CONTAINED: {name}: {}\n", why.join("; ")));
         }
     }
     match study.broken() {

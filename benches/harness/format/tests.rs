@@ -1,6 +1,6 @@
 use super::{files, show, table};
 use crate::study::fields::{FIELDS, Unit};
-use crate::study::tests::{session, three};
+use crate::study::tests::{SCENARIO, session, three};
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
 fn file(name: &str) -> String {
@@ -91,8 +91,31 @@ fn the_table_tells_what_does_not_hold() {
      paper     none      1       1010 ms  1010 ms  101          90.0 %    100.0 s  0.0 %          –            –        88.9 %          –          0.0 s  100.0 %
      paper     governor  1       12.0 ms  500 ms   50.0         100.0 %   5080 ms  94.9 %         200 ms       900 ms   88.9 %          100.0 %    0.0 s  100.0 %
      paper     oracle    1       10.0 ms  10.0 ms  1.00         100.0 %   0.00 ms  100.0 %        –            0.00 ms  88.9 %          –          0.0 s  100.0 %
+    NOT CONTAINED: paper: p99 500 ms: 50.0 × alone, 50.0 × the hand's
     DOES NOT HOLD: paper: p99 is 50.00 × alone, not 1.5
+
+    attribution: 1 of 1 interventions on a true aggressor: precision 100.0 % (95 %: at least 20.7 %); 1 of 1 aggressors held: recall 100.0 %
     ");
+}
+
+#[test]
+fn the_catalogue_tells_what_is_not_contained_and_what_was_not_measured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, row) in [("paper", "cpu: a hog"), ("other", "io: a flood")] {
+        let text = SCENARIO.replace("class", &format!("row = \"{row}\"\nclass"));
+        std::fs::write(folder.path().join(format!("{name}.toml")), text).expect("written");
+    }
+    let known = crate::scenario::find::find(folder.path(), &[]).expect("both are valid");
+    let text = super::attacks::attacks(&[session(three())], &known);
+    for part in [
+        "| cpu: a hog | `paper`: on paper | 1 | 101 → 50.0 (1.00) | **not**: p99 500 ms: 50.0 × alone, 50.0 × the hand's |",
+        "| io: a flood | `other`: on paper | – | – | not measured |",
+        "- 0 of 2 rows of attacks contained in all of their scenarios; not in all: cpu: a hog; not measured: io: a flood.",
+        "- 0 of 0 benign rows left alone",
+        "1 of 1 interventions on a true aggressor",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
 }
 
 #[test]

@@ -112,6 +112,28 @@ fn an_attack_must_say_what_harm_it_does() {
 }
 
 #[test]
+fn a_group_that_comes_late_has_none_below_it() {
+    let told = problems(
+        "name = \"hog\"",
+        "name = \"hog\"\nfresh = true\nchildren = 8",
+    );
+    assert!(
+        told.contains("`attacker.children` of one that is `fresh`"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_helper_is_no_container_and_needs_no_victims_load() {
+    let text = format!("{SOUND}\n[[helper]]\nname = \"logger\"\nload = \"hog cpu --threads 1\"\n");
+    let scenario = read("tried", &text).expect("a sound text");
+    assert_eq!(scenario.helpers[0].name, "logger");
+    let told =
+        read("tried", &text.replace("\"logger\"", "\"hog\"")).expect_err("that name is taken");
+    assert!(told.to_string().contains("two are called `hog`"), "{told}");
+}
+
+#[test]
 fn two_of_one_name_are_refused() {
     let told = problems("name = \"hog\"", "name = \"victim\"");
     assert!(told.contains("two are called `victim`"), "{told}");

@@ -167,6 +167,30 @@ impl<'r> Acted<'r> {
         held.map(|held| held.group.as_str()).chain(killed).collect()
     }
 
+    /// How often each group was held since the attack's start: what follows without a gap is one time.
+    pub(crate) fn interventions(&self) -> BTreeMap<&str, u32> {
+        let mut spans: BTreeMap<&str, Vec<(u64, u64)>> = BTreeMap::new();
+        for held in &self.held {
+            if held.to_us > self.run.attack_us {
+                let group = spans.entry(&held.group).or_default();
+                group.push((held.from_us, held.to_us));
+            }
+        }
+        let times = |mut spans: Vec<(u64, u64)>| {
+            spans.sort_unstable();
+            let (mut times, mut reached) = (0, 0);
+            for (from, to) in spans {
+                times += u32::from(from > reached);
+                reached = reached.max(to);
+            }
+            times
+        };
+        spans
+            .into_iter()
+            .map(|(group, spans)| (group, times(spans)))
+            .collect()
+    }
+
     /// Seconds in which groups that `innocent` names were held.
     pub(crate) fn held_s(&self, innocent: impl Fn(&str, Hold) -> bool) -> f64 {
         let mut spans: BTreeMap<&str, Vec<(u64, u64)>> = BTreeMap::new();

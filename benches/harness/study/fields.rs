@@ -163,6 +163,13 @@ pub(crate) const FIELDS: &[Field] = &[
         |f| f.answered,
     ),
     field(
+        "throughput",
+        "throughput",
+        Unit::Share,
+        "answers a second while the attack lasts over those alone",
+        |f| f.throughput,
+    ),
+    field(
         "isolation",
         "isolation",
         Unit::Share,
@@ -259,6 +266,13 @@ pub(crate) const FIELDS: &[Field] = &[
         Unit::Share,
         "held or killed among the attackers",
         |f| f.recall,
+    ),
+    field(
+        "interventions",
+        "held",
+        Unit::Count,
+        "times in which a group was held without a gap",
+        |f| Some(f64::from(f.interventions)),
     ),
     field(
         "wrong_s",

@@ -18,6 +18,7 @@ pub(crate) struct Figures {
     pub(super) recovery: Phase,
     pub(super) times: Option<f64>,
     pub(super) answered: Option<f64>,
+    pub(super) throughput: Option<f64>,
     pub(super) isolation: Option<f64>,
     pub(super) isolation_p01: Option<f64>,
     pub(super) harm: Option<f64>,
@@ -32,6 +33,14 @@ pub(crate) struct Figures {
     pub(super) tasks: Option<f64>,
     pub(super) precision: Option<f64>,
     pub(super) recall: Option<f64>,
+    /// Times in which a group was held without a gap, since the attack's start.
+    pub(super) interventions: u32,
+    /// Of them those on an attacker.
+    pub(super) right: u32,
+    /// Attackers that were there.
+    pub(super) aggressors: u32,
+    /// Of them those that were held or killed.
+    pub(super) found: u32,
     pub(super) wrong: Option<f64>,
     pub(super) hard: Option<f64>,
     pub(super) turns: Option<f64>,
@@ -81,6 +90,9 @@ impl Figures {
             self.answered = worst.attacked.answered();
             let mut seconds = worst.isolation();
             seconds.sort_by(f64::total_cmp);
+            self.throughput = self.attacked[4]
+                .zip(self.alone[4])
+                .map(|(is, was)| is / was);
             self.isolation =
                 (!seconds.is_empty()).then(|| seconds.iter().sum::<f64>() / seconds.len() as f64);
             // Of less than a hundred seconds the 1st percentile is the worst.
@@ -98,6 +110,7 @@ impl Figures {
             self.attacked[4] = Some(0.0);
             (self.times, self.harm) = (Some(f64::INFINITY), Some(f64::INFINITY));
             (self.answered, self.isolation, self.isolation_p01) = (Some(0.0), Some(0.0), Some(0.0));
+            self.throughput = Some(0.0);
             self.relief = None;
         }
     }
@@ -159,6 +172,17 @@ impl Figures {
         self.first_limit = acted.first_limit(&attackers);
         self.effective_limit = acted.effective_limit(self.relief);
         let whom = acted.whom();
+        for (group, times) in acted.interventions() {
+            self.interventions += times;
+            self.right += if attackers.contains(group) { times } else { 0 };
+        }
+        // One that was to come later than the run went on was never there.
+        let there = attackers
+            .iter()
+            .filter(|one| run.before.contains_key(**one));
+        self.aggressors = u32::try_from(there.count()).unwrap_or(u32::MAX);
+        let found = whom.iter().filter(|one| attackers.contains(*one)).count();
+        self.found = u32::try_from(found).unwrap_or(u32::MAX);
         let right = whom.iter().filter(|one| attackers.contains(*one)).count() as f64;
         if !benign && run.arm != Arm::None {
             self.precision = (!whom.is_empty()).then(|| right / whom.len() as f64);

@@ -8,6 +8,7 @@ pub(crate) mod lived;
 pub(crate) mod spread;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod verdict;
 
 use crate::arm::Arm;
 use crate::machine::Machine;

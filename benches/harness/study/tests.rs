@@ -6,7 +6,7 @@ use crate::arm::Arm;
 use crate::machine::Machine;
 use crate::record::{Death, Line, Run, Sample, Usage, Victim, Written};
 
-const SCENARIO: &str = r#"
+pub(crate) const SCENARIO: &str = r#"
 title = "on paper"
 class = "cpu"
 [phases]
@@ -28,13 +28,13 @@ p99 = 1.5
 hard = false
 "#;
 
-const MS: u64 = 1_000;
+pub(super) const MS: u64 = 1_000;
 const SECOND: u64 = 1_000_000;
 const ATTACK: u64 = 105 * SECOND;
 
 /// A victim asks every 100 ms and is answered after 10 ms; in the attack after what `latency` says, for a
 /// moment in milliseconds since its start.
-fn run(arm: Arm, latency: impl Fn(u64) -> Option<u64>) -> Run {
+pub(super) fn run(arm: Arm, latency: impl Fn(u64) -> Option<u64>) -> Run {
     let mut run = Run {
         scenario: "paper".to_owned(),
         arm,
@@ -84,7 +84,7 @@ fn run(arm: Arm, latency: impl Fn(u64) -> Option<u64>) -> Run {
     run
 }
 
-fn wrote(run: &mut Run, ms: u64, group: &str, knob: &str, text: &str) {
+pub(super) fn wrote(run: &mut Run, ms: u64, group: &str, knob: &str, text: &str) {
     run.writes.push(Written {
         at_us: ATTACK + ms * MS,
         group: group.to_owned(),
@@ -94,6 +94,11 @@ fn wrote(run: &mut Run, ms: u64, group: &str, knob: &str, text: &str) {
 }
 
 pub(crate) fn session(runs: Vec<Run>) -> Session {
+    played(SCENARIO, runs)
+}
+
+/// Runs of a scenario of this text.
+pub(super) fn played(text: &str, runs: Vec<Run>) -> Session {
     let mut lines = vec![
         Line::Machine(Machine {
             cpus: 1,
@@ -101,7 +106,7 @@ pub(crate) fn session(runs: Vec<Run>) -> Session {
         }),
         Line::Scenario {
             name: "paper".to_owned(),
-            text: SCENARIO.to_owned(),
+            text: text.to_owned(),
         },
     ];
     lines.extend(runs.into_iter().map(|run| Line::Run(Box::new(run))));
