@@ -192,6 +192,8 @@ fn measure(args: RunArgs) -> anyhow::Result<ExitCode> {
             governor.display()
         );
     }
+    // Nor may the kernel choose it where memory ends: the record would end, too.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
     // Above those that are measured: what is late here is not theirs.
     let _ = rustix::process::setpriority_process(None, -20);
     let mut record = record::Writer::create(&args.record)?;

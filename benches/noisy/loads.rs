@@ -108,6 +108,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     }
     if cli.leash {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+        // The starter may be spared where memory ends; a load is not.
+        let _ = std::fs::write("/proc/self/oom_score_adj", "0");
     }
     if let Some(priority) = cli.real_time {
         real_time::fifo(priority)?;

@@ -5,6 +5,8 @@ use crate::run::ATTACKERS_EARLY_US;
 
 /// So long after its last request was due a victim still waited.
 const GAVE_UP_US: u64 = 30_000_000;
+/// A request that was due so long before the attackers' processes were started has been answered by then.
+const UNDER_WAY_US: u64 = 150_000;
 const SECOND_US: u64 = 1_000_000;
 
 /// The requests that were due in one window. Latencies are milliseconds; a request that was never
@@ -83,7 +85,7 @@ impl<'r> Lived<'r> {
             alone: Window::of(
                 victim,
                 run.first_us + settle_us,
-                run.attack_us - ATTACKERS_EARLY_US,
+                run.attack_us - ATTACKERS_EARLY_US - UNDER_WAY_US,
             ),
             attacked: Window::of(victim, run.attack_us, run.attack_end_us),
             // The last request is due before the end at the latest.
