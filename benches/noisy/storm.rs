@@ -99,7 +99,7 @@ pub(crate) fn run(storm: &Storm) -> anyhow::Result<()> {
         Storm::Wake { threads, run_for } => wake(*threads, now_us() + span_us(*run_for)),
         Storm::Yield { threads, run_for } => yields(*threads, now_us() + span_us(*run_for)),
         Storm::Pipes { rate, max, run_for } => {
-            pipes(*rate, *max, now_us() + span_us(*run_for));
+            pipes(*rate, *max, now_us() + span_us(*run_for))?;
         }
         Storm::Metadata {
             folder,
@@ -165,7 +165,13 @@ fn yields(threads: usize, end_us: u64) {
 /// What one pipe holds: the most that anybody may ask for.
 const PIPE: usize = 1 << 20;
 
-fn pipes(rate: usize, max: usize, end_us: u64) {
+fn pipes(rate: usize, max: usize, end_us: u64) -> anyhow::Result<()> {
+    let ends = 2 * (max / PIPE) as u64 + 64;
+    let files = rustix::process::Rlimit {
+        current: Some(ends),
+        maximum: Some(ends),
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, files)?;
     let mut kept = Vec::new();
     let content = vec![7_u8; PIPE];
     let every_us = (PIPE as u64 * 1_000_000) / (rate as u64).max(1);
@@ -181,6 +187,7 @@ fn pipes(rate: usize, max: usize, end_us: u64) {
         due += every_us;
         sleep_until(due);
     }
+    Ok(())
 }
 
 fn metadata(folder: &Path, threads: usize, end_us: u64) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ use super::{show, table::rounds};
 use crate::arm::Arm;
 use crate::study::fields::{FIELDS, Field, named};
 use crate::study::spread::{ENOUGH, Spread};
+use crate::study::verdict::{self, Attribution, Verdict};
 use crate::study::{ArmStudy, RULE, Session, Study};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use plotters::style::RGBColor;
@@ -32,6 +33,7 @@ pub(super) fn page(sessions: &[Session]) -> anyhow::Result<String> {
             }
             body {
                 h1 { "Noisy neighbours, with and without help" }
+                p { "Whom the governor acted upon: " (Attribution::of(sessions).line()) "." }
                 @for body in bodies { (body) }
                 (words())
             }
@@ -85,6 +87,7 @@ fn overview(number: usize, session: &Session) -> Markup {
                     @for arm in &arms { th { (arm.word()) } }
                     th { "of what the oracle saves" }
                     th { "promised" }
+                    th { "verdict" }
                 }
             }
             tbody {
@@ -94,6 +97,7 @@ fn overview(number: usize, session: &Session) -> Markup {
                         @for arm in &arms { (times(study.arm(*arm))) }
                         td { (median(study.arm(Arm::Governor), "of_oracle")) }
                         td { (verdict(study)) }
+                        (contained(study))
                     }
                 }
             }
@@ -126,6 +130,14 @@ fn verdict(study: &Study) -> &'static str {
         None => "–",
         Some(broken) if broken.is_empty() => "holds",
         Some(_) => "does not hold",
+    }
+}
+
+fn contained(study: &Study) -> Markup {
+    match study.verdict() {
+        Verdict::Unknown => html! { td { "–" } },
+        Verdict::Contained => html! { td class="good" { "contained" } },
+        Verdict::Not(why) => html! { td class="bad" title=(why.join("; ")) { "not contained" } },
     }
 }
 
@@ -227,6 +239,7 @@ fn words() -> Markup {
         section {
             h2 { "What the figures mean" }
             p { (RULE) }
+            p { (verdict::RULE) }
             p {
                 "An interval is the 95 % one of the median (order statistics) from " (ENOUGH) " runs on, and from the \
                  least to the most seen under it. Latency counts from the moment a request was due, whatever became of \
