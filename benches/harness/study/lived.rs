@@ -5,8 +5,9 @@ use crate::run::ATTACKERS_EARLY_US;
 
 /// So long after its last request was due a victim still waited.
 const GAVE_UP_US: u64 = 30_000_000;
-/// A request that was due so long before the attackers' processes were started has been answered by then.
-const UNDER_WAY_US: u64 = 150_000;
+/// A request that was due so long before the attackers' processes were started has been answered by then. Whole
+/// periods of most rhythms, lest the rate before the attack be off by a part of a request.
+const UNDER_WAY_US: u64 = 100_000;
 const SECOND_US: u64 = 1_000_000;
 
 /// The requests that were due in one window. Latencies are milliseconds; a request that was never
