@@ -5,8 +5,56 @@ use crate::host::{Clock, Extent, Forest, HostClock, LinuxTree, Rules, Scan, Wait
 use crate::model::{GroupId, Member, Reading, Resource, Rung, Span, Time, Topology};
 use crate::policy::Brain;
 
-/// The least time between two scans of the tree: a flood of new cgroups must not eat the loop.
-pub(super) const SCAN_APART: Span = Span::from_millis(200);
+/// The mean time between two scans of the tree in a flood of changes, which must not eat the loop.
+const SCAN_APART: Span = Span::from_millis(200);
+/// So many scans may follow each other sooner after a time without changes.
+const SCANS_SAVED: u64 = 4;
+/// A change is looked at so much later: a container comes in several steps.
+const SETTLES: Span = Span::from_millis(20);
+/// What one scan had no time for is looked at so much later.
+const GOES_ON: Span = Span::from_millis(50);
+
+/// When the tree is looked at after a change: soon, as long as changes are few. (Seen with containers that live for
+/// two seconds: at 200 ms after each change the next one had a fifth of a second unseen.)
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScanTurns {
+    due: Option<Time>,
+    /// Up to when scans at the mean pace are taken: behind now where some are saved.
+    taken_until: Time,
+}
+
+impl ScanTurns {
+    pub(super) const fn new(now: Time) -> ScanTurns {
+        ScanTurns {
+            due: None,
+            taken_until: now,
+        }
+    }
+
+    /// Something in the tree has changed.
+    pub(super) fn changed(&mut self, now: Time) {
+        let saved = SCAN_APART.0 * SCANS_SAVED;
+        let may = Time(self.taken_until.0.saturating_sub(saved));
+        self.due = self.due.or(Some(may.max(now + SETTLES)));
+    }
+
+    /// A scan is made now. One that nothing had called for is none of these.
+    fn scan(&mut self, now: Time) {
+        if self.due.take().is_some() {
+            self.taken_until = self.taken_until.max(now) + SCAN_APART;
+        }
+    }
+
+    /// The scan had not enough time for all of it.
+    fn goes_on(&mut self, now: Time) {
+        self.due = Some(now + GOES_ON);
+    }
+
+    /// When the next scan is due, if something changed.
+    pub(super) const fn due(&self) -> Option<Time> {
+        self.due
+    }
+}
 
 impl Loop {
     /// How many groups are due to be listed again, so that each has its turn once a `rescan`.
@@ -31,13 +79,13 @@ impl Loop {
         scan: impl FnOnce(&mut Forest<LinuxTree>, &dyn Fn(&[u8]) -> bool) -> Reading<Scan>,
     ) {
         let now = HostClock.now();
-        self.scan_due = None;
+        self.scans.scan(now);
         self.waiter.watch_tree();
         let globs = &self.globs;
         match scan(&mut self.forest, &|path| globs.is_container(path)) {
             Ok(scan) => {
                 if scan.unfinished {
-                    self.scan_due = Some(now + SCAN_APART.scaled(0.25));
+                    self.scans.goes_on(now);
                 }
                 self.gauges.scanned(&scan);
                 if scan.changed || self.tree.groups.is_empty() {
@@ -121,4 +169,42 @@ pub(super) fn silent(brain: &Brain) -> impl Iterator<Item = GroupId> + '_ {
         let victim = (held.rung == Rung::Idle).then_some(held.victim);
         std::iter::once(held.aggressor).chain(victim)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_changes_are_seen_soon_and_a_flood_of_them_five_times_a_second() {
+        let start = Time(60_000_000);
+        let mut turns = ScanTurns::new(start);
+        let mut scans = Vec::new();
+        for ms in 0..10_000 {
+            let now = start + Span::from_millis(ms);
+            turns.changed(now);
+            if turns.due().is_some_and(|due| due <= now) {
+                turns.scan(now);
+                scans.push(ms);
+            }
+        }
+        assert_eq!(
+            scans[..6],
+            [20, 41, 62, 83, 104, 220],
+            "saved scans come first"
+        );
+        let later = &scans[5..];
+        assert!(later.windows(2).all(|pair| pair[1] - pair[0] >= 199));
+        assert!((48..=54).contains(&scans.len()), "{}", scans.len());
+    }
+
+    #[test]
+    fn what_was_not_finished_goes_on_without_a_change() {
+        let mut turns = ScanTurns::new(Time(0));
+        turns.changed(Time(0));
+        turns.scan(Time(20_000));
+        assert_eq!(turns.due(), None);
+        turns.goes_on(Time(20_000));
+        assert_eq!(turns.due(), Some(Time(70_000)));
+    }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::act::usual_state;
-use super::discover::{SCAN_APART, silent};
+use super::discover::{ScanTurns, silent};
 use super::inbox::Request;
 use super::pacing::Pacing;
 use super::publish::{Gauges, tell, tell_set_again};
@@ -57,7 +57,7 @@ pub(super) struct Loop {
     pub(super) sample: Sample,
     pub(super) pace: Pace,
     pub(super) names_seen: usize,
-    pub(super) scan_due: Option<Time>,
+    pub(super) scans: ScanTurns,
     /// Up to when the slow re-scan is paid for.
     pub(super) rescanned: Time,
     pub(super) chores: Time,
@@ -133,12 +133,12 @@ impl Loop {
             }
             let now = clock.now();
             if wakes.tree {
-                self.scan_due = self.scan_due.or(Some(now + SCAN_APART));
+                self.scans.changed(now);
             }
             let turns = self.rescan_turns(now);
             if turns > 0 {
                 self.scan(Extent::Next(turns));
-            } else if self.scan_due.is_some_and(|due| due <= now) {
+            } else if self.scans.due().is_some_and(|due| due <= now) {
                 self.scan(Extent::Changed);
             }
             self.tick(wakes.doorbell);
@@ -154,6 +154,9 @@ impl Loop {
             due = self.pacing.due(clock.now(), self.interval());
             if self.written {
                 due = due.min(self.looked + LOOKS_APART);
+            }
+            if let Some(scan) = self.scans.due() {
+                due = due.min(scan.max(self.pacing.earliest()));
             }
         }
     }

@@ -8,6 +8,7 @@ use super::act::{
     Actuator, BootId, Fault, Found, Journal, JournalError, Places, RestoreReport, SlowWriter,
     is_in_use, restore, restore_left, usual_state,
 };
+use super::discover::ScanTurns;
 use super::pacing::Pacing;
 use super::publish::Gauges;
 use super::record::{Keeper, Recorder, Recording};
@@ -123,7 +124,7 @@ impl Loop {
             sample: Sample::default(),
             pace: Pace::Quiet,
             names_seen: 0,
-            scan_due: None,
+            scans: ScanTurns::new(now),
             rescanned: now,
             chores: now,
             written: false,
