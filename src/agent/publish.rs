@@ -9,8 +9,8 @@ use super::run::Loop;
 use super::view::measured;
 use crate::host::{Clock, HostClock, Scan, Unprotected};
 use crate::model::{
-    ContainerSample, Event, EventView, GroupId, Header, Knob, LimitView, Outcome, Pace, Sample,
-    Span, Status, Time, Topology, Written,
+    Absent, ContainerSample, Event, EventView, GroupId, Header, Knob, LimitView, Outcome, Pace,
+    Sample, Span, Status, Time, Topology, Written,
 };
 use crate::report::{event_level, event_view};
 
@@ -80,7 +80,9 @@ impl Gauges {
     pub(super) fn sampled(&mut self, sample: &Sample) {
         self.ticks += 1;
         self.cpus = sample.host.cpus;
-        for read in &sample.containers {
+        // Of a slice nothing is shown.
+        let is_slice = |read: &&ContainerSample| read.cpu == Err(Absent::NotRead);
+        for read in sample.containers.iter().filter(|read| !is_slice(read)) {
             let pair = self.readings.entry(read.id).or_insert((*read, *read));
             if read.at.since(pair.0.at) >= Span::from_secs(1) {
                 pair.0 = pair.1;
@@ -92,7 +94,7 @@ impl Gauges {
     pub(super) fn count(&mut self, outcomes: &[Outcome]) {
         for outcome in outcomes {
             match outcome.written {
-                Written::Failed(crate::model::Absent::Gone) => {}
+                Written::Failed(Absent::Gone) => {}
                 Written::Failed(_) => self.cannot_act += 1,
                 Written::Drifted | Written::GaveUp => self.drifts += 1,
                 _ => {}

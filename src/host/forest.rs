@@ -165,6 +165,13 @@ impl<T: TreeFiles> Forest<T> {
         Ok((&mut self.files, dir))
     }
 
+    /// The user that owns a group's directory: not 0 where it was delegated to somebody, who may write what
+    /// is below.
+    #[must_use]
+    pub fn owner(&self, id: GroupId) -> Option<u32> {
+        self.nodes.get(&id).map(|node| node.owner)
+    }
+
     /// Brings the known groups up to date. `is_container` tells the policy's own globs.
     ///
     /// # Errors

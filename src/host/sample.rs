@@ -24,6 +24,9 @@ const ROOM: usize = 64 * 1024;
 /// A tick that comes this much early reads PSI all the same: waking is not exact to the jiffy.
 const PSI_GRACE: Span = Span(1_000);
 
+/// Slices with a limit of tasks that are read, those nearest to the root first. Each costs a read in every tick.
+const SLICES_MOST: usize = 64;
+
 /// The part of a new measurement in the smoothed cost.
 const COST_GAIN: f64 = 0.1;
 
@@ -31,6 +34,8 @@ const COST_GAIN: f64 = 0.1;
 #[derive(Debug)]
 pub struct Sampler<T: TreeFiles> {
     held: HashMap<GroupId, Held<T::File>>,
+    /// `pids.current` of slices with a limit that bounds several.
+    slices: Vec<(GroupId, Reading<T::File>)>,
     stat: Reading<T::File>,
     meminfo: Reading<T::File>,
     loadavg: Reading<T::File>,
@@ -71,6 +76,7 @@ impl<T: TreeFiles> Sampler<T> {
         Sampler {
             io_stat,
             held: HashMap::new(),
+            slices: Vec::new(),
             stat: files.hold_host(HostFile::Stat),
             meminfo: files.hold_host(HostFile::Meminfo),
             loadavg: files.hold_host(HostFile::Loadavg),
@@ -97,6 +103,27 @@ impl<T: TreeFiles> Sampler<T> {
         }
         let current = self.rounds;
         self.held.retain(|_, held| held.round == current);
+        self.hold_slices(forest, topology);
+    }
+
+    /// Holds the slices whose limit of tasks counts: one in what was delegated to a user is not the host's, and its
+    /// owner could hide or frame a container by writing it.
+    fn hold_slices(&mut self, forest: &mut Forest<T>, topology: &Topology) {
+        let mut before = std::mem::take(&mut self.slices);
+        for (_, group) in topology.shared_limits() {
+            if forest.owner(group.id) != Some(0) || self.slices.len() >= SLICES_MOST {
+                continue;
+            }
+            let known = before.iter().position(|(id, _)| *id == group.id);
+            let known = known.map(|at| before.swap_remove(at).1);
+            let file = match known {
+                Some(Ok(file)) => Ok(file),
+                _ => forest
+                    .held(group.id)
+                    .and_then(|(files, dir)| files.hold(dir, "pids.current")),
+            };
+            self.slices.push((group.id, file));
+        }
     }
 
     /// Looks again for quotas that the next `count` containers have set inside themselves.
@@ -137,6 +164,11 @@ impl<T: TreeFiles> Sampler<T> {
             }
         }
         self.learn_cost(clock.thread_cpu().advance(start), out.containers.len());
+        for (id, file) in &self.slices {
+            let mut sample = ContainerSample::unread(*id, out.at);
+            sample.tasks = text(files, file, &mut self.room).and_then(single::count);
+            out.containers.push(sample);
+        }
     }
 
     /// The CPU time that reading one container takes, smoothed; `None` before the first.
@@ -444,6 +476,31 @@ mod tests {
         assert!(early.cpu.is_ok() && early.memory.is_ok());
         rig.clock.advance(Span(9_500));
         assert!(rig.sample_now().containers[0].cpu_stall.is_ok());
+    }
+
+    #[test]
+    fn of_a_slice_with_a_limit_the_tasks_are_read_where_only_root_may_write_it() {
+        let mut rig = Rig::new(2);
+        assert_eq!(rig.sample().containers.len(), 2);
+        rig.tree.set("/system.slice", "pids.max", "500\n");
+        rig.tree.set("/system.slice", "pids.current", "42\n");
+        rig.forest.refresh(100);
+        rig.scan();
+        let slice = *rig.sample().containers.last().unwrap();
+        let tasks = ContainerSample {
+            tasks: Ok(42),
+            ..ContainerSample::unread(slice.id, rig.out.at)
+        };
+        assert_eq!((rig.out.containers.len(), slice), (3, tasks));
+        let mut users = Rig::new(0);
+        users.tree.add("/system.slice");
+        users.tree.set_owner("/system.slice", 1_000);
+        users.tree.set("/system.slice", "pids.max", "500\n");
+        users.tree.set("/system.slice", "pids.current", "42\n");
+        users.tree.add(docker(0));
+        users.tree.add(docker(1));
+        users.scan();
+        assert_eq!(users.sample().containers.len(), 2);
     }
 
     #[test]

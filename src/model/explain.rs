@@ -110,8 +110,11 @@ pub struct StrainView {
     pub harm: f64,
     /// Why the rest does not count; `None` where there is no rest that matters.
     pub excuse: Option<Excuse>,
-    /// Memory only: the harm is what is about to come, because memory runs out.
+    /// Memory and tasks only: the harm is what is about to come, because they run out.
     pub imminent: bool,
+    /// Tasks only: the path of the slice whose limit runs out; `None` where it is the host's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_of: Option<String>,
     /// Part of the time that it waits in calm.
     pub baseline: f64,
     /// Part of the time that it may wait in all before harm is summed up.

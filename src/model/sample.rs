@@ -10,7 +10,9 @@ pub struct Sample {
     /// The whole machine.
     pub host: HostSample,
     /// The containers (and protected services) that were read in this tick, in no given order.
-    /// One that is not here was not read: its last values stand.
+    /// One that is not here was not read: its last values stand. And groups above them with a
+    /// [limit of tasks](super::Topology::shared_limits) that only the host's root can write; of those nothing but
+    /// the tasks is read.
     pub containers: Vec<ContainerSample>,
     /// What became of the changes of earlier steps.
     pub outcomes: Vec<Outcome>,

@@ -220,6 +220,32 @@ impl Topology {
         std::iter::successors(start, |&at| self.groups[at].parent.filter(|&up| up < at))
     }
 
+    /// Groups above containers whose limit of tasks bounds several that are not of one pod: who fills it takes
+    /// from the others below.
+    pub fn shared_limits(&self) -> impl Iterator<Item = (usize, &Group)> {
+        let is_limited = |group: &Group| {
+            matches!(group.member, Member::Inner | Member::Service)
+                && matches!(group.knobs.pids_max, Ok(Limit::At(_)))
+        };
+        let limited = self.groups.iter().filter(|group| is_limited(group)).count();
+        // The first met below each, and whether there is another one.
+        let mut below: Vec<(Option<usize>, bool)> =
+            vec![(None, false); if limited > 0 { self.groups.len() } else { 0 }];
+        for (at, group) in self.watched().filter(|_| limited > 0) {
+            for up in self.lineage(at).skip(1) {
+                match &mut below[up] {
+                    (Some(first), several) => *several |= !self.groups[*first].is_in_pod_of(group),
+                    (first, _) => *first = Some(at),
+                }
+            }
+        }
+        let several = below.into_iter().enumerate();
+        several
+            .filter(|(_, (_, several))| *several)
+            .map(|(at, _)| (at, &self.groups[at]))
+            .filter(move |(_, group)| is_limited(group))
+    }
+
     /// The containers and protected services: those whose harm is measured.
     pub fn watched(&self) -> impl Iterator<Item = (usize, &Group)> {
         self.groups
@@ -240,6 +266,23 @@ impl Group {
     #[must_use]
     pub const fn is_watched(&self) -> bool {
         self.is_container() || (self.protected && matches!(self.member, Member::Service))
+    }
+
+    /// Whether both are containers of one pod. A pod is the group that its containers stand in. Its uid is not
+    /// enough: whoever may make groups may give one the name of somebody else's pod, and would never be suspected
+    /// of harming it.
+    #[must_use]
+    pub fn is_in_pod_of(&self, other: &Group) -> bool {
+        match (&self.member, &other.member) {
+            (
+                Member::Container { pod: Some(one), .. },
+                Member::Container {
+                    pod: Some(other_pod),
+                    ..
+                },
+            ) => one == other_pod && self.parent == other.parent,
+            _ => false,
+        }
     }
 
     /// For people; a service is called by the last part of its path, which is its unit.

@@ -325,7 +325,7 @@ impl Brain {
                 if bounds.original.pids_max.is_err() {
                     return None;
                 }
-                let (has, fair) = (suspect.tasks?, self.fair_tasks());
+                let (has, fair) = (suspect.tasks?, self.fair_tasks(suspect));
                 let free = self.tasks_unclaimed(aggressor);
                 let place = ladder::first_clamp(has, free, fair, &bounds, &self.policy)?;
                 (suspect.group, place, None)

@@ -7,6 +7,7 @@ use super::devices::Shared;
 use super::entitle::{Claim, Shares};
 use super::intervention::{Intervention, Proof};
 use super::ladder::Place;
+use super::pools::{self, Pool};
 use super::track::Track;
 use super::window::{Over, Windows};
 use crate::model::{
@@ -33,8 +34,8 @@ pub struct Brain {
     pub(super) calm_since: [Option<Time>; RESOURCES.len()],
     /// The last answer to an alarm, so that the same "nobody" is told once.
     pub(super) told: [Option<(GroupId, WhyNobody, Time)>; RESOURCES.len()],
-    /// Whether the host is about to run out of tasks.
-    pub(super) tasks_run_out: bool,
+    /// Where tasks come from: the host, and slices with a limit; filled anew by each step.
+    pub(super) pools: Vec<Pool>,
     /// What all do on each device; made anew by each step.
     pub(super) devices: Vec<Shared>,
     /// What the whole host does on each device: cost.
@@ -75,7 +76,7 @@ impl Brain {
             entitlements: Vec::new(),
             calm_since: [None; RESOURCES.len()],
             told: [None; RESOURCES.len()],
-            tasks_run_out: false,
+            pools: Vec::new(),
             devices: Vec::new(),
             disks: Vec::new(),
             alarms: Vec::new(),
@@ -122,6 +123,8 @@ impl Brain {
             self.tracks.push(track);
         }
         self.tree = tree.clone();
+        self.pools = pools::pools(tree);
+        self.fill_pools(&[]);
         self.look_at_grounds();
     }
 
@@ -137,7 +140,7 @@ impl Brain {
         }
         self.observe(sample);
         self.entitle();
-        self.foresee_tasks();
+        self.foresee_tasks(&sample.containers);
         self.weigh_devices();
         let harmed = self.sum_harm();
         self.learn();
@@ -349,10 +352,7 @@ impl Brain {
             self.track(id).map_or((0.0, 0.0), |suspect| match resource {
                 Resource::Cpu => (suspect.usage(Over::Half), suspect.entitlement),
                 Resource::Memory => (suspect.growth(Over::Two), 0.0),
-                Resource::Pids => (
-                    suspect.has_tasks(),
-                    Self::may_have_tasks(suspect, self.fair_tasks()),
-                ),
+                Resource::Pids => (suspect.has_tasks(), self.may_have_tasks(suspect)),
                 Resource::Io => suspect
                     .worst_before(track, self.now)
                     .map_or((0.0, 0.0), |on| (on.part, on.entitled)),

@@ -11,6 +11,7 @@ use super::brain::{Brain, RESOURCES};
 use super::chronicle::Chronicle;
 use super::entitle::Shares;
 use super::intervention::Intervention;
+use super::pools;
 use super::track::Track;
 use super::window::Windows;
 use crate::model::{
@@ -82,7 +83,7 @@ impl Brain {
             entitlements: _,
             calm_since,
             told,
-            tasks_run_out: _,
+            pools: _,
             devices: _,
             disks,
             alarms: _,
@@ -124,7 +125,7 @@ impl Brain {
             track.group = *place.ok_or(CheckpointError::Tree(track.id.0))?;
             index.insert(track.id, at);
         }
-        Ok(Brain {
+        let mut brain = Brain {
             policy,
             tree: tree.clone(),
             tracks,
@@ -138,7 +139,7 @@ impl Brain {
             entitlements: Vec::new(),
             calm_since: found.calm_since,
             told: found.told,
-            tasks_run_out: false,
+            pools: pools::pools(tree),
             devices: Vec::new(),
             disks: found.disks,
             alarms: Vec::new(),
@@ -148,6 +149,8 @@ impl Brain {
                 pace: found.pace,
                 ..Step::default()
             },
-        })
+        };
+        brain.fill_pools(&[]);
+        Ok(brain)
     }
 }

@@ -158,6 +158,10 @@ impl Brain {
             },
             imminent: matches!(resource, Resource::Memory | Resource::Pids)
                 && harm > stalled + NOTHING,
+            short_of: match resource {
+                Resource::Pids if harm > 0.0 => self.short_of(track),
+                _ => None,
+            },
             baseline: strain.calm(&self.policy),
             tolerance: self.tolerance(track, resource),
             bucket_s: strain.bucket.level().as_secs_f64(),
@@ -237,7 +241,7 @@ impl Brain {
                 }
             }
             Resource::Pids => {
-                let (fair, level) = (self.fair_tasks(), track.tasks_level.get() as f64);
+                let (fair, level) = (self.fair_tasks(track), track.tasks_level.get() as f64);
                 EntitledView {
                     usage,
                     entitlement,

@@ -240,6 +240,7 @@ impl Brain {
             let (harmed, now) = (&self.tracks[at], self.now);
             let excess = |suspect: &Track| match resource {
                 Resource::Io => suspect.excess_before(harmed, now),
+                Resource::Pids => self.tasks_excess_before(suspect, harmed),
                 _ => suspect.excess(resource),
             };
             ledger.add(rate, suspects.map(|suspect| (suspect.id, excess(suspect))));

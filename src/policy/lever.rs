@@ -129,19 +129,10 @@ pub(super) fn moves_only(tree: &Topology, top: usize, aggressor: usize) -> bool 
 }
 
 /// Whether two groups of one tree belong to one container, or to one pod: the pod is the unit of blame.
-///
-/// A pod is the group that its containers stand in. Its uid is not enough: whoever may make groups may give
-/// one the name of somebody else's pod, and would never be suspected of harming it.
 pub(super) fn same_owner(group: &Group, aggressor: &Group) -> bool {
-    let Member::Container { key, pod, .. } = &aggressor.member else {
-        return false;
-    };
-    match &group.member {
-        Member::Helper { of } => of == key,
-        Member::Container {
-            pod: Some(other), ..
-        } => Some(other) == pod.as_ref() && group.parent == aggressor.parent,
-        _ => false,
+    match (&group.member, &aggressor.member) {
+        (Member::Helper { of }, Member::Container { key, .. }) => of == key,
+        _ => group.is_in_pod_of(aggressor),
     }
 }
 

@@ -55,6 +55,7 @@ mod learn;
 mod lever;
 mod lift;
 mod on_device;
+mod pools;
 mod release;
 mod shared;
 mod strain;

@@ -162,7 +162,7 @@ impl Brain {
         match resource {
             Resource::Cpu => track.entitlement,
             Resource::Memory => (track.level.get().max(self.fair_memory())).0 as f64,
-            Resource::Pids => Self::may_have_tasks(track, self.fair_tasks()),
+            Resource::Pids => self.may_have_tasks(track),
             Resource::Io => track.main_device().map_or(1.0, |on| on.entitled),
         }
     }

@@ -1,4 +1,4 @@
-//! Who runs the host out of tasks?
+//! Who runs the host, or a slice, out of tasks?
 //!
 //! Nobody waits for a task that cannot be had: the fork fails, at once and for everybody. So there is no
 //! stall to measure, and the harm is what is about to come: at the pace of the last half second nothing
@@ -12,9 +12,10 @@ use super::brain::Brain;
 use super::harm::Harm;
 use super::intervention::{Intervention, Proof};
 use super::ladder::{self, Place};
+use super::pools::Pool;
 use super::track::Track;
 use super::window::Over;
-use crate::model::{GroupId, Limit, Resource, Span};
+use crate::model::{ContainerSample, Limit, Resource, Span};
 
 /// So far ahead it is looked, in seconds. The slow leak is met by it before the cliff, and a bomb when it has
 /// started a fortieth of what is left within half a second.
@@ -27,34 +28,36 @@ const AT_CLAMP: f64 = 0.9;
 const IMMINENT: f64 = 0.5;
 
 impl Brain {
-    /// What each is about to start, and whether the host runs out of tasks by it.
-    pub(super) fn foresee_tasks(&mut self) {
-        self.tasks_run_out = false;
-        let most = self.host.tasks_max.unwrap_or(0) as f64;
-        let (fair, free) = (self.fair_tasks(), self.tasks_free());
-        let mut gains = 0.0;
+    /// What each is about to start, and which pools run out by it.
+    pub(super) fn foresee_tasks(&mut self, read: &[ContainerSample]) {
+        self.fill_pools(read);
         for at in 0..self.tracks.len() {
             let track = &self.tracks[at];
-            let takes = most > 0.0
-                && track.is_container
-                && track.has_tasks() > Self::may_have_tasks(track, fair);
-            let gain = if takes { self.tasks_gain(track) } else { 0.0 };
-            gains += gain;
-            self.tracks[at].tasks_excess = gain / most.max(1.0);
+            let parts = self.pools_of(track).map(|pool| self.part_of(track, pool));
+            self.tracks[at].tasks_excess = parts.fold(0.0, f64::max);
         }
-        self.tasks_run_out = gains > 0.0 && gains > free;
+        for at in 0..self.pools.len() {
+            let pool = &self.pools[at];
+            let takers = self.tracks.iter().filter(|track| track.tasks_excess > 0.0);
+            let below = takers.filter(|track| self.is_below(track, pool));
+            let gains = below.map(|track| self.tasks_gain(track, pool)).sum();
+            self.pools[at].runs_out = self.is_too_much(pool, gains);
+        }
     }
 
-    /// Feeds one container's bucket of this: it is harmed where the host runs out, and not by it.
+    /// Feeds one container's bucket of this: it is harmed where a pool of its runs out, and not by it.
     pub(super) fn feed_tasks(&mut self, at: usize) {
         let track = &self.tracks[at];
         let (Some(when), Some(change)) = (track.tasks_use.at(), track.tasks_use.change(Over::Tick))
         else {
             return;
         };
-        let innocent = track.tasks_excess <= 0.0 && !self.holds(track.id, Resource::Pids);
+        let is_harmed = !self.holds(track.id, Resource::Pids)
+            && self
+                .pools_of(track)
+                .any(|pool| pool.runs_out && self.tasks_gain(track, pool) <= 0.0);
         let harm = Harm {
-            amount: if self.tasks_run_out && innocent {
+            amount: if is_harmed {
                 change.over.scaled(IMMINENT)
             } else {
                 Span::ZERO
@@ -64,32 +67,21 @@ impl Brain {
         self.feed(at, Resource::Pids, when, change.over, harm);
     }
 
-    /// So many more may be started before less than the reserve is left.
-    pub(super) fn tasks_free(&self) -> f64 {
-        let most = self.host.tasks_max.unwrap_or(0) as f64;
-        let usable = most * (1.0 - self.policy.pids.reserve.get());
-        (usable - self.host.tasks.unwrap_or(0) as f64).max(0.0)
-    }
-
-    /// What is free and is not left to anybody else than this one by a clamp.
-    pub(super) fn tasks_unclaimed(&self, by: GroupId) -> f64 {
-        let others = self.held.iter().filter(|held| held.aggressor != by);
-        let left = others.map(|held| match (held.place, self.track(held.aggressor)) {
-            (Place::Clamp(clamp), Some(track)) => (clamp as f64 - track.has_tasks()).max(0.0),
-            _ => 0.0,
-        });
-        (self.tasks_free() - left.sum::<f64>()).max(0.0)
-    }
-
-    /// An equal part of the tasks that the host can have, less the reserve.
-    pub(super) fn fair_tasks(&self) -> f64 {
-        let most = self.host.tasks_max.unwrap_or(0) as f64;
-        most * (1.0 - self.policy.pids.reserve.get()) / self.containers() as f64
+    /// What one is about to start of that which both share; where something of that runs out, only of it.
+    pub(super) fn tasks_excess_before(&self, suspect: &Track, harmed: &Track) -> f64 {
+        let shared = || {
+            let pools = self.pools_of(harmed);
+            pools.filter(|pool| self.is_below(suspect, pool))
+        };
+        let is_short = shared().any(|pool| pool.runs_out);
+        let parts = shared().filter(|pool| pool.runs_out == is_short);
+        let parts = parts.map(|pool| self.part_of(suspect, pool));
+        parts.fold(0.0, f64::max)
     }
 
     /// What one may have without a question: a little more than in calm; and no more than its share.
-    pub(super) fn may_have_tasks(track: &Track, fair: f64) -> f64 {
-        fair.min(track.tasks_level.get() as f64 + LITTLE)
+    pub(super) fn may_have_tasks(&self, track: &Track) -> f64 {
+        may_have(track, self.fair_tasks(track))
     }
 
     /// One stands at its clamp, and the next step back would give it more than is free. What is given there
@@ -107,9 +99,21 @@ impl Brain {
             && next as f64 - has.max(clamp) > self.tasks_unclaimed(held.aggressor)
     }
 
-    /// How many it is about to start, by its pace and up to its own limit and to ours. On the way back ours
-    /// is on trial, and bounds nothing; nor does one that was never written.
-    fn tasks_gain(&self, track: &Track) -> f64 {
+    /// What it is about to start, as a part of a pool.
+    fn part_of(&self, track: &Track, pool: &Pool) -> f64 {
+        self.tasks_gain(track, pool) / pool.most.max(1.0)
+    }
+
+    /// How many of a pool it is about to start, by its pace and up to its own limit, to those of slices between the
+    /// two, and to ours. On the way back ours is on trial, and bounds nothing; nor does one that was never written.
+    fn tasks_gain(&self, track: &Track, pool: &Pool) -> f64 {
+        let pace = track.tasks_pace();
+        if !track.is_container
+            || pace <= 0.0
+            || track.has_tasks() <= may_have(track, self.fair_in(pool))
+        {
+            return 0.0;
+        }
         let ours = self.held.iter().find_map(|held| match held.place {
             Place::Clamp(clamp)
                 if held.aggressor == track.id
@@ -127,6 +131,14 @@ impl Brain {
         });
         let most = ours.unwrap_or(u64::MAX).min(own.unwrap_or(u64::MAX)) as f64;
         let left = (most - track.has_tasks()).max(0.0);
-        (track.tasks_pace().max(0.0) * AHEAD).min(left)
+        let left = self
+            .left_below(track, pool)
+            .map_or(left, |slices| left.min(slices));
+        (pace * AHEAD).min(left)
     }
+}
+
+/// So many may it have, with such an equal part of a pool.
+fn may_have(track: &Track, fair: f64) -> f64 {
+    fair.min(track.tasks_level.get() as f64 + LITTLE)
 }

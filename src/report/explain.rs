@@ -294,8 +294,14 @@ fn strain_text(strain: &StrainView) -> Vec<String> {
 fn waits(strain: &StrainView) -> String {
     let tolerated = percent(Some(strain.tolerance));
     if strain.imminent && strain.resource == Resource::Pids {
-        return "tasks run out within twenty seconds while others start more: that is harm before a fork fails"
-            .to_owned();
+        let place = strain
+            .short_of
+            .as_deref()
+            .map(|path| format!(" of {}", shorten(path, PATH_MAX)));
+        return format!(
+            "tasks{} run out within twenty seconds while others start more: that is harm before a fork fails",
+            place.unwrap_or_default()
+        );
     }
     if strain.imminent {
         return "memory runs out within a second while others grow: that is harm before it waits"

@@ -14,6 +14,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             status_under_a_fork_bomb,
         ),
         crate::trial("pids::a_fork_bomb_without_any_limit_is_clamped", bomb),
+        crate::trial(
+            "pids::a_fork_bomb_below_a_slice_with_a_limit_leaves_the_others_there_room",
+            bomb_in_a_slice,
+        ),
         crate::trial("pids::a_slow_leak_is_clamped_before_the_cliff", leak),
     ]
 }
@@ -138,6 +142,62 @@ fn bomb() {
         window.answered(),
         governor.log()
     );
+}
+
+/// A slice may have 600 tasks, and two containers are below it. The one that forks now and then is refused for as
+/// long as the other explodes, but not where that is clamped.
+fn bomb_in_a_slice() {
+    const LIMIT: u64 = 600;
+    let rig = Rig::new("slice");
+    let victim = rig.group("slice/victim");
+    let bomb = rig.group("slice/bomb");
+    let slice = Group::at(rig.dir().join("slice"));
+    slice.write("pids.max", &LIMIT.to_string());
+    let originals = (bomb.knobs(), slice.knobs());
+    table::head(&[
+        "slice of 600 tasks",
+        "tasks of the bomb",
+        "clamp",
+        "room left",
+        "fork p50 / p99 ms",
+        "answered",
+    ]);
+    let attack = |name: &str| {
+        let client = Load::start(&victim, "victim fork --every 100ms --for 11s");
+        std::thread::sleep(Duration::from_secs(4));
+        let load = Load::start(&bomb, "forkbomb --unbounded --for 6s");
+        let exploded = now_us();
+        std::thread::sleep(Duration::from_secs(5));
+        let (has, room) = (tasks(&bomb), LIMIT.saturating_sub(tasks(&slice)));
+        let clamp = bomb.read("pids.max").trim().to_owned();
+        let over = now_us();
+        bomb.write("cgroup.kill", "1");
+        drop(load);
+        let window = client.record().window(exploded + 1_000_000, over);
+        table::row(&[
+            name.to_owned(),
+            has.to_string(),
+            clamp.clone(),
+            room.to_string(),
+            table::latencies(&window),
+            table::answered(&window),
+        ]);
+        (clamp, room, window.answered())
+    };
+    let (_, room, answered) = attack("nobody helps");
+    assert!(
+        room < 10 && answered < 0.5,
+        "the bomb did no harm: {room} left, {answered} answered"
+    );
+    let governor = rig.governor_over(&[&format!("{}/slice/*", rig.path())], "");
+    let (clamp, room, answered) = attack("governed");
+    assert!(
+        clamp != "max" && room >= 60 && answered > 0.95,
+        "{clamp}, {room} left, {answered} answered; it said:\n{}",
+        governor.log()
+    );
+    bomb.must_be_given_back(&originals.0, GIVEN_BACK);
+    slice.must_be_given_back(&originals.1, Duration::ZERO);
 }
 
 fn leak() {

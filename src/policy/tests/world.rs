@@ -66,6 +66,8 @@ pub(super) struct World {
     pub(super) hides: Vec<GroupId>,
     /// Whose pressure files cannot be read now.
     pub(super) unreadable: Vec<GroupId>,
+    /// Slices that somebody but root may write: they are not read.
+    pub(super) delegated: Vec<GroupId>,
     /// The last sample, and what the brain answered.
     pub(super) last: (Sample, Step),
 }
@@ -92,6 +94,7 @@ impl World {
             pace: Pace::Quiet,
             hides: Vec::new(),
             unreadable: Vec::new(),
+            delegated: Vec::new(),
             last: Default::default(),
         }
     }
@@ -247,7 +250,14 @@ impl World {
         }
     }
 
-    /// Where there are no more to be had, of its own or of the host's, forks fail.
+    /// Tasks of all that is below a group.
+    pub(super) fn tasks_below(&self, group: usize) -> f64 {
+        let below = |at: &usize| self.tree.lineage(*at).any(|up| up == group);
+        let all = (0..self.lives.len()).filter(below);
+        all.map(|at| self.lives[at].tasks).sum()
+    }
+
+    /// Where there are no more to be had, of its own, of a slice's above it or of the host's, forks fail.
     fn tasks(&mut self, seconds: f64) {
         let all: f64 = self.lives.iter().map(|life| life.tasks).sum();
         let mut left = (TASKS as f64 - all).max(0.0);
@@ -259,8 +269,13 @@ impl World {
             };
             let own = group.knobs.value(Knob::PidsMax);
             let most = limit(self.knobs.get(&(group.id, Knob::PidsMax)).copied().or(own));
+            let above = self.tree.lineage(at).skip(1);
+            let above = above.map(|up| {
+                limit(self.tree.groups[up].knobs.value(Knob::PidsMax)) - self.tasks_below(up)
+            });
+            let above = above.fold(f64::INFINITY, f64::min);
             let life = &mut self.lives[at];
-            let more = (life.starts * seconds).min((most - life.tasks).max(0.0));
+            let more = (life.starts * seconds).min((most - life.tasks).min(above).max(0.0));
             life.tasks += more.min(left);
             left -= more.min(left);
         }
@@ -324,6 +339,12 @@ impl World {
     fn step(&mut self) {
         let used: f64 = self.lives.iter().map(|life| life.has).sum();
         let micros = |seconds: f64| Span((seconds * 1e6) as u64);
+        let slices = self.tree.shared_limits();
+        let slices = slices.filter(|(_, group)| !self.delegated.contains(&group.id));
+        let slices = slices.map(|(at, group)| ContainerSample {
+            tasks: Ok(self.tasks_below(at) as u64),
+            ..ContainerSample::unread(group.id, self.now)
+        });
         let containers = self
             .tree
             .watched()
@@ -364,6 +385,7 @@ impl World {
                     }),
                 }
             })
+            .chain(slices)
             .collect();
         let available = (RAM.0 as f64 - used).max(0.0) as u64;
         let sample = Sample {

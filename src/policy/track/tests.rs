@@ -42,6 +42,13 @@ pub(in crate::policy) fn container(path: &str, weight: u32) -> Group {
     group(path, contained(path, None), weight)
 }
 
+/// A slice above others, with a limit of tasks.
+pub(in crate::policy) fn slice(path: &str, tasks: u64) -> Group {
+    let mut slice = group(path, Member::Inner, 100);
+    slice.knobs.pids_max = Ok(Limit::At(tasks));
+    slice
+}
+
 pub(in crate::policy) fn pod_container(path: &str, pod: &str) -> Group {
     group(path, contained(path, Some(pod)), 100)
 }
