@@ -123,7 +123,7 @@ impl Brain {
             self.tracks.push(track);
         }
         self.tree = tree.clone();
-        self.pools = pools::pools(tree);
+        self.pools = pools::of_host(tree);
         self.fill_pools(&[]);
         self.look_at_grounds();
     }

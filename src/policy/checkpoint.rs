@@ -139,7 +139,7 @@ impl Brain {
             entitlements: Vec::new(),
             calm_since: found.calm_since,
             told: found.told,
-            pools: pools::pools(tree),
+            pools: pools::of_host(tree),
             devices: Vec::new(),
             disks: found.disks,
             alarms: Vec::new(),

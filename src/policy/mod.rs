@@ -16,7 +16,8 @@
 //! | `shared` | how low may a slice go that holds others besides the aggressor? |
 //! | `lift` | what does the victim get, where the policy allows the idle rung? |
 //! | `intervention` | did it help, shall it go on, when is it given back? |
-//! | `tasks` | who runs the host out of tasks? |
+//! | `tasks` | who runs the host, or a slice, out of tasks? |
+//! | `pools` | where do one's tasks come from, and how many are left there? |
 //! | `on_device` | what does one do on one device, and how fast? |
 //! | `devices` | who takes the block devices from whom? |
 //! | `throttle` | how much of a device is left to one, and what comes next? |

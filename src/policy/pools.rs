@@ -24,50 +24,68 @@ pub(super) struct Pool {
     pub most: f64,
     /// How many there are.
     pub tasks: f64,
-    /// Whether it is about to run out.
+    /// Whether it is about to run out by those below it.
     pub runs_out: bool,
 }
 
-/// The pools of a tree, the host first.
-pub(super) fn pools(tree: &Topology) -> Vec<Pool> {
-    let pool = |group: usize, id: GroupId| {
-        let containers = tree.watched().filter(|(at, group_of)| {
-            group_of.is_container() && tree.lineage(*at).any(|up| up == group)
-        });
+/// As many slices are looked at.
+const SLICES: usize = 64;
+
+/// The pools of a new tree: the host alone, until slices are read.
+pub(super) fn of_host(tree: &Topology) -> Vec<Pool> {
+    let mut pools = Vec::with_capacity(1 + SLICES);
+    pools.extend(
+        tree.groups
+            .first()
+            .map(|root| Pool::new(tree, HOST, root.id)),
+    );
+    pools
+}
+
+impl Pool {
+    fn new(tree: &Topology, group: usize, id: GroupId) -> Pool {
+        let is_below = |at: usize| tree.lineage(at).any(|up| up == group);
+        let containers = tree.watched().filter(|(_, one)| one.is_container());
+        let containers = containers
+            .filter(|(at, _)| group == HOST || is_below(*at))
+            .count();
         Pool {
             group,
             id,
-            containers: containers.count(),
+            containers,
             most: 0.0,
             tasks: 0.0,
             runs_out: false,
         }
-    };
-    let host = pool(HOST, tree.groups.first().map_or(GroupId(0), |root| root.id));
-    let slices = tree.shared_limits().filter(|(at, _)| *at != HOST);
-    let slices = slices.map(|(at, group)| pool(at, group.id));
-    std::iter::once(host).chain(slices).collect()
+    }
 }
 
 impl Brain {
     /// What each pool has in this tick. Of a slice that is not read now nothing is known.
     pub(super) fn fill_pools(&mut self, read: &[ContainerSample]) {
         for pool in &mut self.pools {
-            let (most, tasks) = if pool.group == HOST {
-                (self.host.tasks_max.ok(), self.host.tasks.unwrap_or(0))
-            } else {
-                let group = self.tree.groups.get(pool.group);
-                let most = group.and_then(|group| match group.knobs.pids_max {
-                    Ok(Limit::At(most)) => Some(most),
-                    _ => None,
-                });
-                let found = read.iter().find(|one| one.id == pool.id);
-                let tasks = found.and_then(|one| one.tasks.ok());
-                (most.filter(|_| tasks.is_some()), tasks.unwrap_or(0))
-            };
-            pool.most = most.unwrap_or(0) as f64;
-            pool.tasks = tasks as f64;
-            pool.runs_out = false;
+            (pool.most, pool.tasks, pool.runs_out) = (0.0, 0.0, false);
+        }
+        if let (Some(host), Ok(most)) = (self.pools.first_mut(), self.host.tasks_max) {
+            host.most = most as f64;
+            host.tasks = self.host.tasks.unwrap_or(0) as f64;
+        }
+        for one in read.iter().filter(|one| !self.index.contains_key(&one.id)) {
+            let Ok(tasks) = one.tasks else { continue };
+            let known = self.pools.iter().position(|pool| pool.id == one.id);
+            let found = known.or_else(|| {
+                let (group, _) = self.tree.find(one.id).filter(|(at, _)| *at != HOST)?;
+                (self.pools.len() <= SLICES).then(|| {
+                    self.pools.push(Pool::new(&self.tree, group, one.id));
+                    self.pools.len() - 1
+                })
+            });
+            if let Some(pool) = found.and_then(|at| self.pools.get_mut(at))
+                && let Some(group) = self.tree.groups.get(pool.group)
+                && let Ok(Limit::At(most)) = group.knobs.pids_max
+            {
+                (pool.most, pool.tasks) = (most as f64, tasks as f64);
+            }
         }
     }
 

@@ -33,8 +33,14 @@ impl Brain {
         self.fill_pools(read);
         for at in 0..self.tracks.len() {
             let track = &self.tracks[at];
-            let parts = self.pools_of(track).map(|pool| self.part_of(track, pool));
-            self.tracks[at].tasks_excess = parts.fold(0.0, f64::max);
+            // Most stand still: of those nothing else is looked at.
+            let excess = if track.tasks_pace() > 0.0 {
+                let parts = self.pools_of(track).map(|pool| self.part_of(track, pool));
+                parts.fold(0.0, f64::max)
+            } else {
+                0.0
+            };
+            self.tracks[at].tasks_excess = excess;
         }
         for at in 0..self.pools.len() {
             let pool = &self.pools[at];
@@ -53,9 +59,9 @@ impl Brain {
             return;
         };
         let is_harmed = !self.holds(track.id, Resource::Pids)
-            && self
-                .pools_of(track)
-                .any(|pool| pool.runs_out && self.tasks_gain(track, pool) <= 0.0);
+            && self.pools.iter().any(|pool| {
+                pool.runs_out && self.is_below(track, pool) && self.tasks_gain(track, pool) <= 0.0
+            });
         let harm = Harm {
             amount: if is_harmed {
                 change.over.scaled(IMMINENT)
