@@ -6,9 +6,10 @@ use super::intervention::{Beside, Intervention, Proof};
 use super::ladder::{self, Bounds, FirstCpu, Place};
 use super::lever::{self, Lever};
 use super::lift::Lifting;
+use super::tasks;
 use super::throttle::{self, Throttle};
 use crate::model::{
-    Absent, Bytes, DEVICES, End, Event, EventKind, GroupId, Knobs, Resource, Span, WhyNobody,
+    Absent, Bytes, DEVICES, End, Event, EventKind, GroupId, Knobs, Limit, Resource, Span, WhyNobody,
 };
 
 /// The same alarm's reasons are told no closer than this.
@@ -325,6 +326,8 @@ impl Brain {
                 if bounds.original.pids_max.is_err() {
                     return None;
                 }
+                let own = tasks::own_limit(suspect, &bounds.original);
+                bounds.original.pids_max = Ok(own.map_or(Limit::Max, Limit::At));
                 let (has, fair) = (suspect.tasks?, self.fair_tasks(suspect));
                 let free = self.tasks_unclaimed(aggressor);
                 let place = ladder::first_clamp(has, free, fair, &bounds, &self.policy)?;

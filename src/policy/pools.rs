@@ -143,9 +143,11 @@ impl Brain {
         unclaimed.reduce(f64::min).unwrap_or(0.0)
     }
 
-    /// What the limits of slices between this one and a pool leave it: `None` where there are none.
+    /// What the limits of slices between this one and a pool leave it: `None` where there are none, or they are not what
+    /// was read any more.
     pub(super) fn left_below(&self, track: &Track, pool: &Pool) -> Option<f64> {
-        let below = self.pools_of(track).filter(|one| one.group > pool.group);
+        let inner = |one: &&Pool| one.group > pool.group && one.tasks <= one.most;
+        let below = self.pools_of(track).filter(inner);
         let left = below.map(|one| (one.most - one.tasks).max(0.0));
         left.reduce(f64::min)
     }

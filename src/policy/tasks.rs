@@ -15,7 +15,7 @@ use super::ladder::{self, Place};
 use super::pools::Pool;
 use super::track::Track;
 use super::window::Over;
-use crate::model::{ContainerSample, Limit, Resource, Span};
+use crate::model::{ContainerSample, Knobs, Limit, Resource, Span};
 
 /// So far ahead it is looked, in seconds. The slow leak is met by it before the cliff, and a bomb when it has
 /// started a fortieth of what is left within half a second.
@@ -131,16 +131,21 @@ impl Brain {
             _ => None,
         });
         let group = self.tree.groups.get(track.group);
-        let own = group.and_then(|group| match group.knobs.pids_max {
-            Ok(Limit::At(most)) => Some(most),
-            _ => None,
-        });
+        let own = group.and_then(|group| own_limit(track, &group.knobs));
         let most = ours.unwrap_or(u64::MAX).min(own.unwrap_or(u64::MAX)) as f64;
         let left = (most - track.has_tasks()).max(0.0);
         let left = self
             .left_below(track, pool)
             .map_or(left, |slices| left.min(slices));
         (pace * AHEAD).min(left)
+    }
+}
+
+/// Its own limit. One that it has outgrown was raised since it was read, maybe by itself: it hides nobody.
+pub(super) fn own_limit(track: &Track, knobs: &Knobs) -> Option<u64> {
+    match knobs.pids_max {
+        Ok(Limit::At(most)) if track.has_tasks() <= most as f64 => Some(most),
+        _ => None,
     }
 }
 

@@ -144,6 +144,17 @@ fn one_that_its_own_limit_stops_in_time_is_left_alone() {
 }
 
 #[test]
+fn one_that_has_outgrown_the_limit_it_was_seen_with_is_no_better_hidden_than_others() {
+    let mut bomb = container("/bomb", 100);
+    bomb.knobs.pids_max = Ok(Limit::At(30));
+    let mut world = calm(&[container("/victim", 100), bomb]);
+    // Raised, and not read again yet.
+    world.tree.groups[2].knobs.pids_max = Ok(Limit::Max);
+    world.life("/bomb").starts = 3_000.0;
+    assert!(until_clamped(&mut world) <= 0.25);
+}
+
+#[test]
 fn two_bombs_are_clamped_one_after_the_other_and_neither_is_cleared() {
     let groups = ["/victim", "/bomb", "/other"].map(|path| container(path, 100));
     let mut world = calm(&groups);
