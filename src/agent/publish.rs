@@ -27,6 +27,7 @@ pub(super) struct Gauges {
     own_cpu: Option<f64>,
     cannot_act: u64,
     drifts: u64,
+    kills: u64,
     scan_note: Option<String>,
     pub(super) doorbells: u32,
     pub(super) degraded: Vec<String>,
@@ -46,6 +47,7 @@ impl Gauges {
             own_cpu: None,
             cannot_act: 0,
             drifts: 0,
+            kills: 0,
             scan_note: None,
             doorbells: 0,
             degraded: Vec::new(),
@@ -97,6 +99,8 @@ impl Gauges {
                 Written::Failed(Absent::Gone) => {}
                 Written::Failed(_) => self.cannot_act += 1,
                 Written::Drifted | Written::GaveUp => self.drifts += 1,
+                Written::Killed => self.kills += 1,
+                Written::NotKilled(why) if why != Absent::Gone => self.cannot_act += 1,
                 _ => {}
             }
         }
@@ -193,6 +197,7 @@ impl Loop {
                 .collect(),
             cannot_act: gauges.cannot_act,
             drifts: gauges.drifts,
+            kills: gauges.kills,
             ..Header::default()
         }
     }

@@ -6,7 +6,7 @@ use super::{PolicyArgs, tree};
 use crate::agent::Names;
 use crate::host::{Capabilities, GOVERNOR, Place, Survey, Trigger, psi_interval};
 use crate::kernel::controllers::Controller;
-use crate::model::{Absent, Bytes, Limit};
+use crate::model::{Absent, Bytes, Limit, Policy, Resource};
 use crate::report::{Check, Checks, Finding, checks_text};
 
 /// How much memory the governor wants to lock: its whole self.
@@ -32,7 +32,8 @@ pub(super) fn doctor(args: &PolicyArgs, json: bool) -> Result<Exit, Failure> {
         .and_then(|mut forest| tree::topology(&mut forest, &loaded.policy, &Names::new()))
         .map(|topology| survey.places(&topology))
         .unwrap_or_default();
-    let checks = judge(&survey, &places);
+    let mut checks = judge(&survey, &places);
+    checks.checks.extend(deadly(&loaded.policy));
     if json {
         print_json(&checks)?;
     } else {
@@ -79,6 +80,23 @@ fn judge(survey: &Survey, places: &[Place]) -> Checks {
         checks,
         not_claimed: NOT_CLAIMED.to_vec(),
     }
+}
+
+/// That the policy lets it kill is nothing to forget.
+fn deadly(policy: &Policy) -> Option<Check> {
+    let keys = [
+        (Resource::Pids, "pids.kill"),
+        (Resource::Memory, "memory.kill"),
+    ];
+    let on = keys.iter().filter(|(resource, _)| policy.kills(*resource));
+    let on: Vec<&str> = on.map(|(_, key)| *key).collect();
+    (!on.is_empty()).then(|| Check {
+        name: "kill",
+        finding: Finding::Note,
+        seen: on.join(", "),
+        remedy: "a container that starves the host in spite of its limit is killed; what must not be, protect"
+            .to_owned(),
+    })
 }
 
 fn good(name: &'static str, seen: impl ToString) -> Check {
@@ -362,6 +380,14 @@ mod tests {
     use super::*;
     use crate::host::{Manager, NoRoot, TreeRoot};
     use crate::kernel::controllers::parse;
+
+    #[test]
+    fn a_policy_that_kills_is_noted() {
+        let mut policy = Policy::default();
+        assert_eq!(deadly(&policy), None);
+        policy.memory.kill = true;
+        assert_eq!(deadly(&policy).unwrap().seen, "memory.kill");
+    }
 
     /// A host on which all is well.
     fn healthy() -> Survey {

@@ -203,6 +203,12 @@ pub(super) static KEYS: &[Key] = &[
     )
     .also(&["min", "low", "high_floor"]),
     key("memory", "swap", Field::Flag(|p| &mut p.memory.swap)),
+    key("memory", "kill", Field::Flag(|p| &mut p.memory.kill)).also(&["oom", "oom_kill"]),
+    key(
+        "memory",
+        "kill_within",
+        Field::Span(|p| &mut p.memory.kill_within, ms(500), s(60)),
+    ),
     key("pids", "enforce", Field::Flag(|p| &mut p.pids.enforce)).also(&["enabled", "enable"]),
     key(
         "pids",
@@ -216,6 +222,7 @@ pub(super) static KEYS: &[Key] = &[
         Field::Count(|p| &mut p.pids.floor, 16, 4_194_304),
     )
     .also(&["min", "limit", "max"]),
+    key("pids", "kill", Field::Flag(|p| &mut p.pids.kill)),
     key("io", "enforce", Field::Flag(|p| &mut p.io.enforce)).also(&["enabled", "enable"]),
     key(
         "io",

@@ -67,6 +67,12 @@ pub trait KnobFiles {
     /// Why it could not be written.
     fn write_knob(&mut self, group: GroupId, knob: Knob, text: &[u8]) -> Reading<()>;
 
+    /// Kills everything in the group and below it, with one write to `cgroup.kill`.
+    ///
+    /// # Errors
+    /// [`Absent::Gone`](crate::model::Absent::Gone) where the group is gone, or why it could not be written.
+    fn kill(&mut self, group: GroupId) -> Reading<()>;
+
     /// The group's path from the cgroup root; for messages and for the journal.
     fn path(&self, group: GroupId) -> Option<&[u8]>;
 

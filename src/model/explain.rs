@@ -288,6 +288,9 @@ pub struct HoldView {
     pub proof: ProofView,
     /// Whether it is only told and not written.
     pub imagined: bool,
+    /// So many seconds ago it was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub killed_s: Option<f64>,
     /// For how long it has stood.
     pub since_s: f64,
     /// When the last step was, in seconds before now.

@@ -31,6 +31,9 @@ pub struct PastView {
     pub expired: bool,
     /// Whether it was only told and not written.
     pub imagined: bool,
+    /// Whether the one that was held was killed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub killed: bool,
     /// How it ended; `None`: it stands.
     pub end: Option<End>,
 }

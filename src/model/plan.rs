@@ -87,6 +87,13 @@ pub enum Change {
         /// How long it stands unless renewed.
         lease: Span,
     },
+    /// Kill everything in a group and below it (`cgroup.kill`). There is no way back.
+    Kill {
+        /// The container.
+        group: GroupId,
+        /// The knob that was of no use.
+        knob: Knob,
+    },
     /// Put the original back and forget it.
     Release {
         /// Whose knob.
@@ -128,6 +135,10 @@ pub enum Written {
     GaveUp,
     /// It could not be written, or did not stick.
     Failed(Absent),
+    /// Everything in the group was killed. The knob is that which stood until then.
+    Killed,
+    /// It could not be killed; what is held of it stands.
+    NotKilled(Absent),
 }
 
 /// Something worth telling, with its evidence.
@@ -175,6 +186,13 @@ pub enum EventKind {
         knob: Knob,
         /// To what.
         value: KnobValue,
+    },
+    /// What was held of it was of no use, and it is killed: the policy lets it.
+    Killed,
+    /// It should have been killed, and could not be.
+    CannotKill {
+        /// Why not.
+        why: Absent,
     },
     /// The experiment ended.
     Proved(Verdict),

@@ -109,6 +109,10 @@ pub struct MemoryPolicy {
     pub floor: Bytes,
     /// `swap`: whether `memory.swap.max` may be used.
     pub swap: bool,
+    /// `kill`: whether one that takes the last memory in spite of its limits is killed.
+    pub kill: bool,
+    /// `kill_within`: it is, when memory and swap are at their end in this time.
+    pub kill_within: Span,
 }
 
 /// `[pids]`: the ladder of tasks.
@@ -122,6 +126,8 @@ pub struct PidsPolicy {
     /// `floor`: no `pids.max` under this is written, or under an equal part of what the host can have where
     /// that is less.
     pub floor: u32,
+    /// `kill`: whether one that has taken all tasks, and is clamped, is killed.
+    pub kill: bool,
 }
 
 /// `[io]`: the ladder of block devices.
@@ -228,11 +234,14 @@ impl Default for Policy {
                 reserve: Share::new(0.08),
                 floor: Bytes::from_mib(64),
                 swap: true,
+                kill: false,
+                kill_within: Span::from_secs(3),
             },
             pids: PidsPolicy {
                 enforce: true,
                 reserve: Share::new(0.1),
                 floor: 1_024,
+                kill: false,
             },
             io: IoPolicy {
                 enforce: true,
@@ -295,6 +304,16 @@ impl Policy {
             Resource::Memory => self.memory.enforce,
             Resource::Pids => self.pids.enforce,
             Resource::Io => self.io.enforce,
+        }
+    }
+
+    /// Whether one that a limit of this resource does not stop may be killed.
+    #[must_use]
+    pub const fn kills(&self, resource: Resource) -> bool {
+        match resource {
+            Resource::Cpu | Resource::Io => false,
+            Resource::Memory => self.memory.kill,
+            Resource::Pids => self.pids.kill,
         }
     }
 

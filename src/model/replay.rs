@@ -144,6 +144,9 @@ pub struct Tally {
     pub rungs: BTreeMap<Rung, u64>,
     /// Interventions that came to a hard rung: a cap, or a limit of swap.
     pub hard: u64,
+    /// Containers that were killed.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub kills: u64,
     /// Interventions that were proved right.
     pub confirmed: u64,
     /// Interventions that brought no relief and were undone.
@@ -239,6 +242,7 @@ impl Tally {
         self.traces += other.traces;
         self.interventions += other.interventions;
         self.hard += other.hard;
+        self.kills += other.kills;
         self.confirmed += other.confirmed;
         self.exonerated += other.exonerated;
         self.unproven += other.unproven;
@@ -271,4 +275,9 @@ fn add<K: Ord + Copy>(sums: &mut BTreeMap<K, u64>, others: &BTreeMap<K, u64>) {
     for (key, count) in others {
         *sums.entry(*key).or_default() += count;
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }

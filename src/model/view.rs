@@ -60,6 +60,8 @@ pub struct Header {
     pub cannot_act: u64,
     /// Values of somebody else found in held knobs since the start.
     pub drifts: u64,
+    /// Containers that were killed since the start.
+    pub kills: u64,
 }
 
 /// One container (or protected service).

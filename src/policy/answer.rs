@@ -196,6 +196,8 @@ impl Brain {
             hold: self.hold_of(aggressor),
             settled: now,
             no_raise: now,
+            stood: None,
+            killed: None,
         };
         held.proof = Proof::Proving(now + held.verify(&self.policy));
         self.chronicle

@@ -27,6 +27,10 @@ pub struct Brain {
     pub(super) idle: Windows<Span>,
     /// MemAvailable.
     pub(super) available: Windows<Bytes>,
+    /// MemAvailable and free swap.
+    pub(super) left: Windows<Bytes>,
+    /// When somebody was killed last.
+    pub(super) killed: [Option<Time>; RESOURCES.len()],
     pub(super) shares: Shares,
     pub(super) claims: Vec<Claim>,
     pub(super) entitlements: Vec<f64>,
@@ -71,6 +75,8 @@ impl Brain {
             host: HostSample::default(),
             idle: Windows::new(),
             available: Windows::new(),
+            left: Windows::new(),
+            killed: [None; RESOURCES.len()],
             shares: Shares::default(),
             claims: Vec::new(),
             entitlements: Vec::new(),
@@ -148,6 +154,7 @@ impl Brain {
         for resource in RESOURCES {
             self.answer(resource);
         }
+        self.kill();
         self.renew();
         self.set_pace(harmed);
         self.set_roles();
@@ -187,6 +194,10 @@ impl Brain {
         }
         if let Ok(available) = sample.host.memory_available {
             self.available.push(sample.at, available);
+            if let Ok(swap) = sample.host.swap_free {
+                let left = Bytes(available.0.saturating_add(swap.0));
+                self.left.push(sample.at, left);
+            }
         }
         if let Ok(disks) = sample.host.io {
             self.observe_disks(sample.at, &disks);

@@ -43,6 +43,8 @@ pub(super) struct Entry {
     verdict: Option<Verdict>,
     expired: bool,
     imagined: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    killed: bool,
     end: Option<(Time, End)>,
     /// Who was suspected when it was decided.
     pub case: Case,
@@ -96,6 +98,7 @@ impl Chronicle {
             verdict: None,
             expired: false,
             imagined: false,
+            killed: false,
             end: None,
             case: Case::default(),
         });
@@ -150,6 +153,13 @@ impl Chronicle {
     pub(super) fn expired(&mut self, held: &Intervention) {
         if let Some(entry) = self.standing_mut(held.aggressor, held.resource) {
             entry.expired = true;
+        }
+    }
+
+    /// It was killed.
+    pub(super) fn killed(&mut self, held: &Intervention) {
+        if let Some(entry) = self.standing_mut(held.aggressor, held.resource) {
+            entry.killed = true;
         }
     }
 
@@ -210,6 +220,7 @@ impl Entry {
             verdict: self.verdict,
             expired: self.expired,
             imagined: self.imagined || imagined,
+            killed: self.killed,
             end: self.end.map(|(_, end)| end),
         }
     }

@@ -304,6 +304,7 @@ impl Brain {
                 Proof::Releasing(_) => ProofView::Releasing,
             },
             imagined: held.imagined,
+            killed_s: held.killed.map(ago),
             since_s: ago(held.since),
             changed_s: ago(held.changed),
             harm_before: held.harm_at_first,

@@ -28,6 +28,7 @@ impl Brain {
         let held = &mut self.held[at];
         held.go_to(place);
         held.changed = self.now;
+        held.stood = None;
         let (knob, value) = place.value(&held.bounds, &self.policy);
         let (lever, aggressor) = (held.lever, held.aggressor);
         self.chronicle
@@ -207,7 +208,18 @@ impl Brain {
                 }
                 return;
             }
-            Written::Done | Written::Queued | Written::Reasserted => return,
+            Written::Killed | Written::NotKilled(_) => {
+                return self.learn_of_kill(at, outcome.written);
+            }
+            Written::Done => {
+                let now = self.now;
+                let held = &mut self.held[at];
+                if held.place.value(&held.bounds, &self.policy).0 == knob {
+                    held.stood.get_or_insert(now);
+                }
+                return;
+            }
+            Written::Queued | Written::Reasserted => return,
         };
         self.tell(told, at);
         if let Some(held) = self.held.get(at) {

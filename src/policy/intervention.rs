@@ -73,6 +73,12 @@ pub(super) struct Intervention {
     pub settled: Time,
     /// No raise before this.
     pub no_raise: Time,
+    /// Since when its latest place is known to stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stood: Option<Time>,
+    /// When it was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub killed: Option<Time>,
 }
 
 /// A second weight that an intervention holds beside its place.
@@ -430,6 +436,8 @@ mod tests {
             hold: Span::from_secs(2),
             settled: Time(0),
             no_raise: Time(0),
+            stood: None,
+            killed: None,
         }
     }
 

@@ -229,7 +229,9 @@ impl Brain {
             | Written::Queued
             | Written::WouldWrite
             | Written::Restored
-            | Written::Reasserted => {}
+            | Written::Reasserted
+            | Written::Killed
+            | Written::NotKilled(_) => {}
         }
     }
 

@@ -13,6 +13,7 @@
 //! | `blame` | who moved together with the harm, and by what margin? |
 //! | `lever` | which cgroup's knob moves what the aggressor takes? |
 //! | `ladder` | which value comes next, and which comes next on the way back? |
+//! | `kill` | when does one have to die for the others to live? |
 //! | `shared` | how low may a slice go that holds others besides the aggressor? |
 //! | `lift` | what does the victim get, where the policy allows the idle rung? |
 //! | `intervention` | did it help, shall it go on, when is it given back? |
@@ -51,6 +52,7 @@ mod harm;
 mod hold;
 mod intervention;
 mod judge;
+mod kill;
 mod ladder;
 mod learn;
 mod lever;

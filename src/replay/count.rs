@@ -72,6 +72,10 @@ impl Count {
                     (&mut self.tally.holds, *knob)
                 }
                 Change::Release { knob, .. } => (&mut self.tally.releases, *knob),
+                Change::Kill { .. } => {
+                    self.tally.kills += 1;
+                    continue;
+                }
             };
             *sums.entry(knob).or_default() += 1;
         }
@@ -102,6 +106,8 @@ impl Count {
             | EventKind::Alarm
             | EventKind::Nobody(_)
             | EventKind::Loosened { .. }
+            | EventKind::Killed
+            | EventKind::CannotKill { .. }
             | EventKind::Lifted { .. } => {}
         }
     }

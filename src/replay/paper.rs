@@ -136,6 +136,8 @@ impl Paper {
 
     fn write(&mut self, change: &Change, now: Time, world: &World) {
         let (group, knob, written) = match *change {
+            // On paper nobody dies.
+            Change::Kill { group, knob } => (group, knob, Written::WouldWrite),
             Change::Release { group, knob } => {
                 self.asked.remove(&(group, knob));
                 (group, knob, Written::Restored)

@@ -49,7 +49,7 @@ impl World {
                 Written::WouldWrite | Written::Drifted | Written::GaveUp => {
                     self.held.remove(&key);
                 }
-                Written::Queued | Written::Restored => {}
+                Written::Queued | Written::Restored | Written::Killed | Written::NotKilled(_) => {}
             }
         }
     }
@@ -64,7 +64,7 @@ impl World {
                 {
                     self.held.insert((group, knob));
                 }
-                Change::Hold { .. } | Change::Lift { .. } => {}
+                Change::Hold { .. } | Change::Lift { .. } | Change::Kill { .. } => {}
                 Change::Release { group, knob } => {
                     self.held.remove(&(group, knob));
                 }

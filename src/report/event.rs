@@ -38,7 +38,8 @@ pub fn event_line(event: &Event, topology: &Topology) -> String {
             line.pair("why", &why.to_string());
         }
         EventKind::Drift { knob } => line.pair("knob", knob.file()),
-        EventKind::Alarm | EventKind::Released => {}
+        EventKind::CannotKill { why } => line.pair("why", &why.to_string()),
+        EventKind::Alarm | EventKind::Released | EventKind::Killed => {}
     }
     line.grounds(&event.evidence);
     line.text
@@ -97,7 +98,8 @@ pub fn event_view(event: &Event, topology: &Topology) -> EventView {
             view.why = Some(why.to_string());
         }
         EventKind::Drift { knob } => view.knob = Some(knob.file().to_owned()),
-        EventKind::Alarm | EventKind::Released => {}
+        EventKind::CannotKill { why } => view.why = Some(why.to_string()),
+        EventKind::Alarm | EventKind::Released | EventKind::Killed => {}
     }
     view
 }
@@ -106,8 +108,8 @@ pub fn event_view(event: &Event, topology: &Topology) -> EventView {
 #[must_use]
 pub const fn event_level(kind: EventKind) -> Level {
     match kind {
-        EventKind::CannotAct { .. } => Level::ERROR,
-        EventKind::Drift { .. } => Level::WARN,
+        EventKind::CannotAct { .. } | EventKind::CannotKill { .. } => Level::ERROR,
+        EventKind::Drift { .. } | EventKind::Killed => Level::WARN,
         EventKind::Alarm
         | EventKind::Nobody(_)
         | EventKind::Tightened { .. }
@@ -229,6 +231,8 @@ const fn word(kind: EventKind) -> &'static str {
         EventKind::Tightened { .. } => "tightened",
         EventKind::Loosened { .. } => "loosened",
         EventKind::Lifted { .. } => "lifted",
+        EventKind::Killed => "killed",
+        EventKind::CannotKill { .. } => "cannot-kill",
         EventKind::Proved(_) => "proved",
         EventKind::Released => "released",
         EventKind::CannotAct { .. } => "cannot-act",

@@ -48,6 +48,9 @@ pub(super) fn hold_text(hold: &HoldView, page: Page) -> String {
         ));
     }
     text.push_str(&page.list("proof", &[proof(hold)]));
+    if let Some(ago) = hold.killed_s {
+        text.push_str(&page.list("KILLED", &[killed(hold, ago)]));
+    }
     text.push_str(&page.list("until", &until(hold)));
     text.push_str(&page.list(
         "lease",
@@ -122,6 +125,15 @@ fn proof(hold: &HoldView) -> String {
         ProofView::Unproven => format!("unproven, so it is never tightened: {harm}"),
         ProofView::Releasing => format!("no longer needed, on the way back: {harm}"),
     }
+}
+
+/// Why it had to die.
+fn killed(hold: &HoldView, ago: f64) -> String {
+    let of = match hold.resource {
+        Resource::Pids => "pids.kill lets it, and the tasks that it had taken were missed by all",
+        _ => "memory.kill lets it, and the last memory was going to it in spite of the limit",
+    };
+    format!("{} ago, with cgroup.kill: {of}", length(ago))
 }
 
 /// What ends it, and when at the earliest.
@@ -296,6 +308,9 @@ fn verdict(past: &PastView) -> String {
     .to_owned();
     if past.expired {
         text.push_str(", expired");
+    }
+    if past.killed {
+        text.push_str(", KILLED");
     }
     if past.imagined {
         text.push_str(", dry-run");

@@ -72,6 +72,12 @@ pub fn warnings(status: &Status) -> Vec<String> {
             header.cannot_act
         ));
     }
+    if header.kills > 0 {
+        warnings.push(format!(
+            "KILLED: {} containers since the start, as the policy lets; `governor events` tells which",
+            header.kills
+        ));
+    }
     if header.drifts > 0 {
         warnings.push(format!(
             "DRIFT: {} held knobs were changed by somebody else and left to them",

@@ -325,6 +325,10 @@ fn no_event_spans_two_lines_or_names_a_number_that_is_not_there() {
             why: Absent::ReadOnly,
         },
         EventKind::Drift { knob },
+        EventKind::Killed,
+        EventKind::CannotKill {
+            why: Absent::Denied,
+        },
     ];
     for kind in kinds {
         let line = event_line(&event(kind), &topology());
@@ -349,6 +353,7 @@ fn what_the_governor_cannot_do_is_the_loudest() {
     };
     assert_eq!(event_level(cannot), tracing::Level::ERROR);
     assert_eq!(event_level(EventKind::Drift { knob }), tracing::Level::WARN);
+    assert_eq!(event_level(EventKind::Killed), tracing::Level::WARN);
     assert_eq!(event_level(EventKind::Released), tracing::Level::INFO);
 }
 

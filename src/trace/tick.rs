@@ -361,9 +361,11 @@ fn put_outcome(outcome: &Outcome, into: &mut Vec<u8>) {
         Written::Drifted => 5,
         Written::GaveUp => 6,
         Written::Failed(_) => 7,
+        Written::Killed => 8,
+        Written::NotKilled(_) => 9,
     };
     into.push(number);
-    if let Written::Failed(why) = outcome.written {
+    if let Written::Failed(why) | Written::NotKilled(why) = outcome.written {
         put(reason_out(why), into);
     }
 }
@@ -389,6 +391,8 @@ fn take_outcome(from: &mut Cursor<'_>) -> Option<Outcome> {
             5 => Written::Drifted,
             6 => Written::GaveUp,
             7 => Written::Failed(reason_in(from.number()?)?),
+            8 => Written::Killed,
+            9 => Written::NotKilled(reason_in(from.number()?)?),
             _ => return None,
         },
     })

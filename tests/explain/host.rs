@@ -209,6 +209,7 @@ impl Host {
                     self.knobs.insert((group, knob), value);
                     (group, knob, self.refused.unwrap_or(Written::Done))
                 }
+                Change::Kill { group, knob } => (group, knob, Written::Killed),
                 Change::Release { group, knob } => {
                     self.knobs.remove(&(group, knob));
                     (group, knob, Written::Restored)

@@ -322,6 +322,7 @@ impl<W: Write> Host<W> {
                 };
                 (group, knob, written)
             }
+            Change::Kill { group, knob } => (group, knob, Written::Killed),
             Change::Release { group, knob } => {
                 if knob == Knob::CpuWeight {
                     self.set(group, None);

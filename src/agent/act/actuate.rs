@@ -176,6 +176,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                 };
                 (group, knob, written)
             }
+            Change::Kill { group, knob } => (group, knob, self.kill(group, files)),
             Change::Release { group, knob } => (group, knob, self.release(group, knob, files)),
         };
         Outcome {
@@ -301,6 +302,17 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         if let Some(hold) = self.hold_mut(slot) {
             let record = &hold.record;
             hold.wanted = record.next.or(record.ours).unwrap_or(record.original);
+        }
+    }
+
+    /// Not journaled: nobody is brought back to life.
+    fn kill(&self, group: GroupId, files: &mut impl KnobFiles<Handle = H>) -> Written {
+        if self.only_tells {
+            return Written::WouldWrite;
+        }
+        match files.kill(group) {
+            Ok(()) => Written::Killed,
+            Err(why) => Written::NotKilled(why),
         }
     }
 

@@ -54,10 +54,13 @@ fn every_key_is_read_into_its_own_place() {
         reserve = "0%"
         floor = "1.5GiB"
         swap = false
+        kill = true
+        kill_within = "10s"
         [pids]
         enforce = false
         reserve = "5%"
         floor = 500
+        kill = true
         [io]
         enforce = false
         floor = "512KiB"
@@ -301,7 +304,7 @@ fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
     assert_eq!(far.nearest, None);
     assert_eq!(
         far.remedy,
-        "known are `enforce`, `reserve`, `floor`, `swap`"
+        "known are `enforce`, `reserve`, `floor`, `swap`, `kill`, `kill_within`"
     );
 }
 

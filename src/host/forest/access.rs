@@ -26,6 +26,11 @@ impl<T: TreeFiles> KnobFiles for Forest<T> {
         files.write(dir, knob.file(), text)
     }
 
+    fn kill(&mut self, group: GroupId) -> Reading<()> {
+        let (files, dir) = self.held(group)?;
+        files.write(dir, "cgroup.kill", b"1")
+    }
+
     fn path(&self, group: GroupId) -> Option<&[u8]> {
         let path = match self.nodes.get(&group) {
             Some(node) => &node.path,

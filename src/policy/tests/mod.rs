@@ -5,6 +5,7 @@ mod checkpoint;
 mod devices;
 mod fair;
 mod holding;
+mod kills;
 mod pools;
 mod stories;
 mod tasks;

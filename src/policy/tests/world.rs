@@ -32,6 +32,8 @@ pub(super) struct Life {
     /// Bytes a second it grows by, and what it has.
     pub(super) grows: f64,
     pub(super) has: f64,
+    /// Whether it grows on in spite of `memory.high`.
+    pub(super) breaks: bool,
     /// Tasks that it has, and starts in a second.
     pub(super) tasks: f64,
     pub(super) starts: f64,
@@ -66,6 +68,8 @@ pub(super) struct World {
     pub(super) hides: Vec<GroupId>,
     /// Whose pressure files cannot be read now.
     pub(super) unreadable: Vec<GroupId>,
+    /// Who was killed.
+    pub(super) killed: Vec<GroupId>,
     /// Slices that somebody but root may write: they are not read.
     pub(super) delegated: Vec<GroupId>,
     /// The last sample, and what the brain answered.
@@ -94,6 +98,7 @@ impl World {
             pace: Pace::Quiet,
             hides: Vec::new(),
             unreadable: Vec::new(),
+            killed: Vec::new(),
             delegated: Vec::new(),
             last: Default::default(),
         }
@@ -235,8 +240,9 @@ impl World {
         let total: f64 = self.lives.iter().map(|life| life.has).sum();
         let short = total > 0.97 * RAM.0 as f64;
         for at in 0..self.lives.len() {
+            let breaks = self.lives[at].breaks;
             let limit = match self.knobs.get(&(self.tree.groups[at].id, Knob::MemoryHigh)) {
-                Some(KnobValue::Bytes(Limit::At(high))) => high.0 as f64,
+                Some(KnobValue::Bytes(Limit::At(high))) if !breaks => high.0 as f64,
                 _ => f64::INFINITY,
             };
             let life = &mut self.lives[at];
@@ -436,6 +442,13 @@ impl World {
                         self.writes.push((group, knob, value));
                     }
                     (group, knob, Written::Done)
+                }
+                Change::Kill { group, knob } => {
+                    let at = self.tree.find(group).map(|(at, _)| at).unwrap();
+                    let life = &mut self.lives[at];
+                    (life.tasks, life.starts, life.has, life.grows) = (0.0, 0.0, 0.0, 0.0);
+                    self.killed.push(group);
+                    (group, knob, Written::Killed)
                 }
                 Change::Release { group, knob } => {
                     self.leases.remove(&(group, knob));

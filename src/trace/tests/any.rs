@@ -104,6 +104,8 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
         Just(Written::Drifted),
         Just(Written::GaveUp),
         any_absent().prop_map(Written::Failed),
+        Just(Written::Killed),
+        any_absent().prop_map(Written::NotKilled),
     ];
     (any::<u64>(), any_knob(), written).prop_map(|(group, knob, written)| Outcome {
         group: GroupId(group),
@@ -224,6 +226,10 @@ fn any_did() -> impl Strategy<Value = Did> {
             value: KnobValue::Weight(Weight::MIN),
             victim: GroupId(group),
             lease: Span(lease),
+        }),
+        any::<u64>().prop_map(|group| Change::Kill {
+            group: GroupId(group),
+            knob: Knob::MemoryHigh,
         }),
         any::<u64>().prop_map(|group| Change::Release {
             group: GroupId(group),

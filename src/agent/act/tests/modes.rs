@@ -3,7 +3,7 @@
 use super::super::Actuator;
 use super::world::{Handle, PAGE, PATHS, World, weight};
 use crate::host::Operation;
-use crate::model::{Absent, Knob, Mode, Written};
+use crate::model::{Absent, Change, Knob, Mode, Written};
 
 const ODD: &str = PATHS[0];
 const PLAIN: &str = PATHS[2];
@@ -38,6 +38,35 @@ fn in_dry_run_nothing_new_is_held_and_what_was_is_still_given_back() {
     assert_eq!(written, Some(Written::Done));
     world.stop().unwrap();
     world.assert_as_without_us();
+}
+
+#[test]
+fn a_kill_is_one_write_that_is_not_journaled_and_none_in_dry_run() {
+    let mut world = World::new();
+    let kill = |world: &mut World| {
+        let group = world.tree.id(ODD).unwrap();
+        let knob = Knob::PidsMax;
+        world.apply(Change::Kill { group, knob })
+    };
+    assert_eq!(kill(&mut world), Some(Written::NotKilled(Absent::NoFile)));
+    world.tree.set(ODD, "cgroup.kill", "\n");
+    let killed = |world: &World| {
+        let writes = world.tree.writes().into_iter();
+        writes.filter(|write| write.file == "cgroup.kill").count()
+    };
+    let before = killed(&world);
+    world.run(|process, _| process.act.set_mode(Mode::DryRun));
+    assert_eq!(kill(&mut world), Some(Written::WouldWrite));
+    assert_eq!(killed(&world), before);
+    world.run(|process, _| process.act.set_mode(Mode::Enforce));
+    assert_eq!(kill(&mut world), Some(Written::Killed));
+    assert_eq!(killed(&world), before + 1);
+    world.assert_journal_empty();
+    let gone = Change::Kill {
+        group: crate::model::GroupId(4_242),
+        knob: Knob::PidsMax,
+    };
+    assert_eq!(world.apply(gone), Some(Written::NotKilled(Absent::Gone)));
 }
 
 #[test]

@@ -170,6 +170,10 @@ impl KnobFiles for Files {
         result
     }
 
+    fn kill(&mut self, group: GroupId) -> Reading<()> {
+        self.forest.kill(group)
+    }
+
     fn path(&self, group: GroupId) -> Option<&[u8]> {
         self.forest.path(group)
     }
