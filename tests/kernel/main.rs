@@ -31,6 +31,7 @@ mod host;
 mod hostile;
 mod init;
 mod kills;
+mod last;
 mod load;
 mod pids;
 mod replay;
@@ -80,6 +81,7 @@ fn trials() -> Vec<Trial> {
         host::trials(),
         hostile::trials(),
         pids::trials(),
+        last::trials(),
         disk::trials(),
         replay::trials(),
         explain::trials(),
