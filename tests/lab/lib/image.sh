@@ -8,14 +8,14 @@ readonly IMAGE_SIZE=8G
 readonly IMAGE_PACKAGES=(
     systemd-sysv dbus udev kmod util-linux procps iproute2 iptables openssh-server
     docker.io containerd runc crun podman netavark
-    redis-server redis-tools stress-ng fio jq busybox-static
+    redis-server redis-tools nginx postgresql stress-ng fio jq busybox-static
     # Peers, installed and switched off: what governor is compared with.
     systemd-oomd oomd earlyoom nohang
 )
 # Off: what would disturb a measurement, or would start a peer.
 readonly IMAGE_UNITS_OFF=(
     systemd-oomd.service systemd-oomd.socket oomd.service earlyoom.service nohang.service nohang-desktop.service
-    redis-server.service podman.service podman.socket podman-auto-update.service podman-restart.service
+    redis-server.service nginx.service postgresql.service podman.service podman.socket podman-auto-update.service podman-restart.service
     podman-auto-update.timer apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
     e2scrub_reap.service fstrim.timer systemd-pstore.service getty@tty1.service
     systemd-networkd.service systemd-timesyncd.service systemd-resolved.service rsync.service
@@ -108,18 +108,39 @@ image_configure() {
 # The containers' image, without a registry: a few programs of the system with their libraries.
 # Kept as a directory (for crun and raw cgroups) and as a tar (imported by docker and podman at first boot).
 image_container() {
-    local root=$1 tree=$1/opt/lab/rootfs program library
+    local root=$1 tree=$1/opt/lab/rootfs program
     mkdir -p "$tree"/{bin,dev,etc,proc,sys,tmp,run,root,data,lib64,usr/bin}
     cp "$root/bin/busybox" "$tree/bin/"
     chroot "$root" /bin/busybox --list | grep -vx busybox | while read -r program; do ln -sf busybox "$tree/bin/$program"; done
-    for program in redis-server redis-cli redis-benchmark stress-ng fio; do
-        cp -L "$root/usr/bin/$program" "$tree/usr/bin/"
-        chroot "$root" ldd "/usr/bin/$program" | grep -o '/[^ ]*\.so[^ ]*' | while read -r library; do
-            mkdir -p "$tree$(dirname "$library")"
-            cp -Ln "$root$library" "$tree$library"
-        done
+    for program in /usr/bin/{redis-server,redis-cli,redis-benchmark,stress-ng,fio,setpriv} /usr/sbin/nginx; do
+        image_copy "$root" "$tree" "$program"
     done
-    printf 'root:x:0:0:root:/root:/bin/sh\n' >"$tree/etc/passwd"
-    printf 'root:x:0:\n' >"$tree/etc/group"
+    image_postgresql "$root" "$tree"
+    # A server that is started as root becomes the same user in a container as on the host.
+    grep -E '^(root|postgres):' "$root/etc/passwd" >"$tree/etc/passwd"
+    grep -E '^(root|postgres):' "$root/etc/group" >"$tree/etc/group"
     tar -C "$tree" -cf "$root/opt/lab/image.tar" .
+}
+
+# image_copy ROOT TREE FILE: a program or library to the same place of the tree, with the libraries that it needs.
+image_copy() {
+    local root=$1 tree=$2 file=$3 library
+    mkdir -p "$tree${file%/*}"
+    cp -L "$root$file" "$tree$file"
+    chroot "$root" ldd "$file" | grep -o '/[^ ]*\.so[^ ]*' | while read -r library; do
+        mkdir -p "$tree${library%/*}"
+        cp -Ln "$root$library" "$tree$library"
+    done
+}
+
+# The server, and what makes a data folder for it; without its compiler of queries, which is larger than all the rest.
+image_postgresql() {
+    local root=$1 tree=$2 home file
+    home=$(echo "$root"/usr/lib/postgresql/*) # one version: Debian's own
+    home=${home#"$root"}
+    mkdir -p "$tree/usr/share/postgresql"
+    cp -aL "$root/usr/share/postgresql/${home##*/}" "$tree/usr/share/postgresql/"
+    for file in "$root$home"/bin/{postgres,initdb} "$root$home"/lib/*.so; do
+        [[ $file == */llvmjit*.so ]] || image_copy "$root" "$tree" "${file#"$root"}"
+    done
 }
