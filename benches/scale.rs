@@ -1,7 +1,8 @@
-//! What a tick, a journal entry and an answer cost, by the number of containers.
+//! What a tick, a journal entry and an answer cost, by the number of containers, and what a quiet tick allocates: it
+//! fails if that is anything.
 //!
 //! `cargo bench --bench scale`. The host is on paper (`tests/synthetic`) and its numbers all waver. Sweeps need real
-//! cgroups: as root on a host with cgroup v2 they are made, read as the daemon reads them, and removed; elsewhere
+//! cgroups (with `SWEEPS_ONLY` in the environment they are all): as root on a host with cgroup v2 they are made, read as the daemon reads them, and removed; elsewhere
 //! that part is left out, loudly. `tests/bench/micro` runs all of it in the lab.
 #![allow(
     clippy::disallowed_methods,
@@ -11,9 +12,12 @@
     reason = "a bench: it makes files and cgroups, and fails by panicking"
 )]
 
+#[path = "../tests/counting/mod.rs"]
+mod counting;
 #[path = "../tests/synthetic/mod.rs"]
 mod synthetic;
 
+use counting::allocations_of;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use governor::agent::act::{BootId, Idled, Journal, KnobText, Record, StoredPath};
 use governor::config::ContainerGlobs;
@@ -21,20 +25,21 @@ use governor::host::{Extent, Forest, HostClock, Limits, LinuxTree, Rules, Sample
 use governor::model::{ContainerView, GroupId, Knob, Policy, Sample, Span, Status, Time, Topology};
 use governor::policy::Brain;
 use governor::report::{Paint, json_text, status_text};
-use governor::trace::{Frame, Reader};
 use std::hint::black_box;
 use std::path::Path;
 use synthetic::Host;
 
 const SIZES: [usize; 4] = [10, 100, 1_000, 5_000];
 /// Ticks of one measurement.
-const TICKS: usize = 20;
+const TICKS: usize = 5;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
-    steps(&mut criterion);
-    journal(&mut criterion);
-    status(&mut criterion);
+    if std::env::var_os("SWEEPS_ONLY").is_none() {
+        steps(&mut criterion);
+        journal(&mut criterion);
+        status(&mut criterion);
+    }
     sweeps(&mut criterion);
     criterion.final_summary();
 }
@@ -45,14 +50,17 @@ fn steps(criterion: &mut Criterion) {
     for size in SIZES {
         let (tree, samples) = quiet_host(size);
         let (before, measured) = samples.split_at(samples.len() - TICKS);
-        let warm = || {
-            let mut brain = Brain::new(Policy::default());
-            brain.adopt(&tree, before[0].at);
-            for sample in before {
-                brain.step(sample);
+        let mut brain = Brain::new(Policy::default());
+        brain.adopt(&tree, before[0].at);
+        for sample in before {
+            brain.step(sample);
+        }
+        let warm = brain.clone();
+        nothing_is_allocated(&format!("step/{size}"), || {
+            for sample in measured {
+                black_box(brain.step(sample));
             }
-            brain
-        };
+        });
         group.throughput(Throughput::Elements(TICKS as u64));
         group.bench_with_input(BenchmarkId::from_parameter(size), &size, |bench, _| {
             let pass = |mut brain: Brain| {
@@ -61,30 +69,28 @@ fn steps(criterion: &mut Criterion) {
                 }
                 brain
             };
-            bench.iter_batched(warm, pass, BatchSize::PerIteration);
+            bench.iter_batched(|| warm.clone(), pass, BatchSize::PerIteration);
         });
     }
     group.finish();
 }
 
+/// Tells what some quiet ticks allocated, and fails if it is anything.
+fn nothing_is_allocated(what: &str, ticks: impl FnOnce()) {
+    let count = allocations_of(ticks);
+    eprintln!("{what}: {count} allocations in {TICKS} ticks");
+    assert_eq!(count, 0, "a quiet tick allocates");
+}
+
 /// Ticks of a host on paper.
 fn quiet_host(containers: usize) -> (Topology, Vec<Sample>) {
-    let mut host = Host::new(containers, 8, "", Vec::new());
+    let mut host = Host::untold(containers, 8, "", Vec::new());
     host.noise = 0.2;
     for life in &mut host.lives {
         life.wants = 4.0 / containers as f64;
     }
-    host.run(Span::from_millis(100 * (TICKS as u64 + 20)));
-    let trace = host.finish();
-    let (mut tree, mut samples) = (None, Vec::new());
-    for frame in Reader::new(&trace[..]) {
-        match frame.unwrap() {
-            Frame::Tree { tree: whole, .. } => tree = Some(whole),
-            Frame::Tick(sample) => samples.push(sample),
-            _ => {}
-        }
-    }
-    (tree.expect("a trace begins with its tree"), samples)
+    let samples = (0..TICKS + 20).map(|_| host.quiet_sample()).collect();
+    (host.tree, samples)
 }
 
 /// What stands before the first write of a knob, and after the last.
@@ -186,7 +192,12 @@ fn sweeps(criterion: &mut Criterion) {
         group.bench_with_input(BenchmarkId::from_parameter(size), &size, |bench, size| {
             let (mut forest, mut sampler, ids) = watching(*size);
             let mut out = Sample::default();
-            bench.iter(|| sampler.sample(&mut forest, &HostClock, &ids, &mut out));
+            let mut sweep = || sampler.sample(&mut forest, &HostClock, &ids, &mut out);
+            sweep();
+            nothing_is_allocated(&format!("sweep/{size}"), || {
+                (0..TICKS).for_each(|_| sweep())
+            });
+            bench.iter(sweep);
         });
         drop(groups);
     }

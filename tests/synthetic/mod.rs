@@ -71,13 +71,20 @@ pub(crate) struct Host<W: Write> {
 impl<W: Write> Host<W> {
     /// So many containers `c0`, `c1`, … on so many CPUs, all siblings; the policy as a file's text.
     pub(crate) fn new(containers: usize, cpus: u32, policy_text: &str, out: W) -> Host<W> {
+        let mut host = Host::untold(containers, cpus, policy_text, out);
+        host.begin_segment();
+        host
+    }
+
+    /// As [`Host::new`], without a word of it in the trace: some hosts are too large for one.
+    pub(crate) fn untold(containers: usize, cpus: u32, policy_text: &str, out: W) -> Host<W> {
         let policy = governor::config::parse(policy_text).unwrap();
         let mode = policy.mode;
         let tree = tree(containers);
         let now = Time(5_000_000);
         let mut brain = Brain::new(policy);
         brain.adopt(&tree, now);
-        let mut host = Host {
+        Host {
             now,
             lives: vec![Life::default(); containers],
             tree,
@@ -102,9 +109,7 @@ impl<W: Write> Host<W> {
             writer: Writer::new(),
             bytes: Vec::new(),
             out,
-        };
-        host.begin_segment();
-        host
+        }
     }
 
     pub(crate) fn id(&self, container: usize) -> GroupId {
@@ -161,6 +166,14 @@ impl<W: Write> Host<W> {
         while self.now < end {
             self.tick();
         }
+    }
+
+    /// What is seen after a quiet tick, of which neither the brain nor the trace is told.
+    pub(crate) fn quiet_sample(&mut self) -> Sample {
+        let span = Span::from_millis(100);
+        self.live(span.as_secs_f64());
+        self.now = self.now + span;
+        self.sample()
     }
 
     /// One tick, as long as the brain asks for.
