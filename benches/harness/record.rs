@@ -163,6 +163,12 @@ pub(crate) struct Tool {
     pub(crate) cpu_us: u64,
     /// Over so much time.
     pub(crate) over_us: u64,
+    /// How often its process read or wrote by a system call, over that time.
+    #[serde(default)]
+    pub(crate) reads_writes: Option<u64>,
+    /// How often its threads left a CPU, over that time.
+    #[serde(default)]
+    pub(crate) switches: Option<u64>,
     /// The most memory that its process had, bytes.
     pub(crate) rss: Option<u64>,
     /// The 99th percentile of how late its loop woke, in milliseconds; the governor's only.

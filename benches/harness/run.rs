@@ -10,7 +10,7 @@ use crate::record::Run;
 use crate::scenario::{Actor, Limits, Scenario};
 use crate::scene::{Group, Scene};
 use crate::stop;
-use crate::tool::{Tool, ToolPlaces};
+use crate::tool::{Spent, Tool, ToolPlaces};
 use crate::watch::Watch;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,6 +69,7 @@ pub(crate) fn play(run: &mut Run, scenario: &Scenario, setup: &Setup) -> anyhow:
         scene: &scene,
         places: &places,
         watch: &watch,
+        tool: tool.as_ref(),
     }
     .attack(run, setup.seed);
     let measured = played.and_then(|cost| {
@@ -82,9 +83,9 @@ pub(crate) fn play(run: &mut Run, scenario: &Scenario, setup: &Setup) -> anyhow:
         run.oom_kills.insert(group.name().to_owned(), kills);
     }
     run.events = tool.as_ref().map(Tool::events).unwrap_or_default();
-    let (cost_us, over_us) = measured?;
+    let (spent, over_us) = measured?;
     if let Some(tool) = &mut tool {
-        run.tool = Some(tool.end(cost_us, over_us)?);
+        run.tool = Some(tool.end(spent, over_us)?);
     }
     run.after = scene.knobs();
     Ok(())
@@ -96,12 +97,13 @@ struct Play<'p> {
     scene: &'p Scene,
     places: &'p Places,
     watch: &'p Watch,
+    tool: Option<&'p Tool>,
 }
 
 impl Play<'_> {
     /// The phases, one after the other; returns what the tool used from the first request to the attack's
     /// end, and how long that was.
-    fn attack(&self, run: &mut Run, seed: u64) -> anyhow::Result<(u64, u64)> {
+    fn attack(&self, run: &mut Run, seed: u64) -> anyhow::Result<(Spent, u64)> {
         let phases = self.scenario.phases;
         let mut dice = Dice::of(self.scenario, seed, run.round);
         let ready = (now_us() + phases.prepare).next_multiple_of(TICK_US);
@@ -115,10 +117,10 @@ impl Play<'_> {
         played
     }
 
-    fn phases(&self, run: &mut Run, actors: &mut Actors) -> anyhow::Result<(u64, u64)> {
+    fn phases(&self, run: &mut Run, actors: &mut Actors) -> anyhow::Result<(Spent, u64)> {
         self.start_victims(run, actors)?;
         actors.pass(run.first_us)?;
-        let tool_before = Tool::cpu_us();
+        let before = self.spent();
         actors.pass(run.attack_us.saturating_sub(ATTACKERS_EARLY_US))?;
         self.start_attackers(run, actors)?;
         let oracle = run.arm == Arm::Oracle;
@@ -131,7 +133,7 @@ impl Play<'_> {
         self.come_and_go(run, actors)?;
         actors.pass(run.attack_end_us)?;
         run.steal_us = machine::steal_us().saturating_sub(stolen);
-        let tool_us = Tool::cpu_us().saturating_sub(tool_before);
+        let spent = self.spent().since(before);
         for attacker in &self.scenario.attackers {
             self.scene.group(&attacker.name)?.kill();
         }
@@ -139,7 +141,11 @@ impl Play<'_> {
             self.unset(run)?;
         }
         run.victims = actors.records(run.end_us + GIVE_UP_US)?;
-        Ok((tool_us, run.attack_end_us - run.first_us))
+        Ok((spent, run.attack_end_us - run.first_us))
+    }
+
+    fn spent(&self) -> Spent {
+        self.tool.map(Tool::spent).unwrap_or_default()
     }
 
     fn start_victims(&self, run: &Run, actors: &mut Actors) -> anyhow::Result<()> {

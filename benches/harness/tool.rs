@@ -24,6 +24,30 @@ pub(crate) struct ToolPlaces<'p> {
     pub(crate) work: &'p Path,
 }
 
+/// What a tool has used since its start.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Spent {
+    /// CPU time, with all that it started.
+    cpu_us: u64,
+    /// System calls of its own process that read or write: `syscr` and `syscw` of `/proc/PID/io`. A poll, a clock, an
+    /// open and a fork are none of them.
+    reads_writes: Option<u64>,
+    /// How often its process's living threads left a CPU, by waiting or by force.
+    switches: Option<u64>,
+}
+
+impl Spent {
+    /// What came to it since then.
+    pub(crate) fn since(self, before: Spent) -> Spent {
+        let both = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
+        Spent {
+            cpu_us: self.cpu_us.saturating_sub(before.cpu_us),
+            reads_writes: both(self.reads_writes, before.reads_writes),
+            switches: both(self.switches, before.switches),
+        }
+    }
+}
+
 /// A running tool. Killed when dropped: who cares ends it by [`Tool::end`].
 pub(crate) struct Tool {
     arm: Arm,
@@ -158,16 +182,23 @@ impl Tool {
             .collect()
     }
 
-    /// CPU time that it and what it started have used.
-    pub(crate) fn cpu_us() -> u64 {
-        Scene::tool().number("cpu.stat", "usage_usec")
+    /// What it has used since its start.
+    pub(crate) fn spent(&self) -> Spent {
+        let pid = i32::try_from(self.child.id()).unwrap_or_default();
+        let process = procfs::process::Process::new(pid).ok();
+        let io = process.as_ref().and_then(|process| process.io().ok());
+        Spent {
+            cpu_us: Scene::tool().number("cpu.stat", "usage_usec"),
+            reads_writes: io.map(|io| io.syscr + io.syscw),
+            switches: process.as_ref().and_then(switches),
+        }
     }
 
-    /// Asks it to end, and tells what it cost: so much CPU time over so much time.
+    /// Asks it to end, and tells what it cost: so much over so much time.
     ///
     /// # Errors
     /// The system fails.
-    pub(crate) fn end(&mut self, cpu_us: u64, over_us: u64) -> anyhow::Result<record::Tool> {
+    pub(crate) fn end(&mut self, spent: Spent, over_us: u64) -> anyhow::Result<record::Tool> {
         let pid = i32::try_from(self.child.id())?;
         let lateness = self
             .status()
@@ -191,7 +222,9 @@ impl Tool {
             std::thread::sleep(Duration::from_millis(10));
         };
         Ok(record::Tool {
-            cpu_us,
+            cpu_us: spent.cpu_us,
+            reads_writes: spent.reads_writes,
+            switches: spent.switches,
             over_us,
             rss,
             lateness_p99_ms: lateness,
@@ -199,6 +232,16 @@ impl Tool {
             ended_well: status.is_some_and(|status| status.success() || self.asks.is_none()),
         })
     }
+}
+
+/// Of all threads: the process's own file tells of its first one only.
+fn switches(process: &procfs::process::Process) -> Option<u64> {
+    let mut sum = 0;
+    for thread in process.tasks().ok()?.flatten() {
+        let status = thread.status().ok()?;
+        sum += status.voluntary_ctxt_switches? + status.nonvoluntary_ctxt_switches?;
+    }
+    Some(sum)
 }
 
 impl Drop for Tool {

@@ -331,6 +331,21 @@ pub(crate) const FIELDS: &[Field] = &[
         |f| f.tool_cpu,
     ),
     field(
+        "tool_reads_writes_per_s",
+        "own reads, writes",
+        Unit::PerSecond,
+        "system calls of the tool's process that read or write (syscr and syscw of its /proc/PID/io), over the \
+         same time; the kernel counts no others without a tracer",
+        |f| f.tool_reads_writes,
+    ),
+    field(
+        "tool_switches_per_s",
+        "own switches",
+        Unit::PerSecond,
+        "how often a thread of the tool's process left a CPU, by waiting or by force, over the same time",
+        |f| f.tool_switches,
+    ),
+    field(
         "tool_rss",
         "own memory",
         Unit::Bytes,

@@ -49,6 +49,8 @@ pub(crate) struct Figures {
     pub(super) restored: Option<f64>,
     pub(super) exact: Option<f64>,
     pub(super) tool_cpu: Option<f64>,
+    pub(super) tool_reads_writes: Option<f64>,
+    pub(super) tool_switches: Option<f64>,
     pub(super) tool_rss: Option<f64>,
     pub(super) tool_lateness: Option<f64>,
     pub(super) harness_lateness: Option<f64>,
@@ -209,7 +211,11 @@ impl Figures {
             .restored_us
             .map(|at_us| at_us.saturating_sub(run.attack_end_us) as f64 / 1e3);
         if let Some(tool) = &run.tool {
-            self.tool_cpu = (tool.over_us > 0).then(|| tool.cpu_us as f64 / tool.over_us as f64);
+            let over_us = (tool.over_us > 0).then_some(tool.over_us as f64);
+            let a_second = |count: Option<u64>| Some(count? as f64 * 1e6 / over_us?);
+            self.tool_cpu = over_us.map(|over_us| tool.cpu_us as f64 / over_us);
+            self.tool_reads_writes = a_second(tool.reads_writes);
+            self.tool_switches = a_second(tool.switches);
             self.tool_rss = tool.rss.map(|bytes| bytes as f64);
             self.tool_lateness = tool.lateness_p99_ms;
         } else {

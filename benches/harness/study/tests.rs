@@ -4,7 +4,7 @@ use super::fields::named;
 use super::{Session, sessions};
 use crate::arm::Arm;
 use crate::machine::Machine;
-use crate::record::{Death, Line, Run, Sample, Usage, Victim, Written};
+use crate::record::{Death, Line, Run, Sample, Tool, Usage, Victim, Written};
 
 pub(crate) const SCENARIO: &str = r#"
 title = "on paper"
@@ -187,6 +187,23 @@ fn limits_are_read_from_the_knobs() {
         None,
         "no tool was there to give anything back"
     );
+}
+
+#[test]
+fn what_the_tool_cost_is_told_by_the_second() {
+    let mut runs = three();
+    runs[1].tool = Some(Tool {
+        cpu_us: 60_000,
+        over_us: 2_000_000,
+        reads_writes: Some(500),
+        switches: None,
+        ..Tool::default()
+    });
+    let session = session(runs);
+    let figure = |name| figure(&session, Arm::Governor, name);
+    assert_eq!(figure("tool_cpu"), Some(0.03));
+    assert_eq!(figure("tool_reads_writes_per_s"), Some(250.0));
+    assert_eq!(figure("tool_switches_per_s"), None, "it was not counted");
 }
 
 #[test]
