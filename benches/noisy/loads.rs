@@ -21,6 +21,9 @@ mod real_time;
 pub(crate) mod record;
 #[path = "rewriter.rs"]
 mod rewriter;
+#[cfg(feature = "bench")]
+#[path = "served.rs"]
+mod served;
 #[path = "storm.rs"]
 mod storm;
 #[path = "victim.rs"]
@@ -144,6 +147,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
+/// A shell's exit code for a program that is not there.
+pub(crate) const NOT_FOUND: i32 = 127;
+
 /// The word before a load's own: none in `noisy`, `load` in `governor-bench`.
 fn before_the_load() -> Option<OsString> {
     std::env::args_os().nth(1).filter(|word| word == "load")
@@ -160,6 +166,10 @@ fn exec(command: &[String]) -> anyhow::Result<()> {
         anyhow::bail!("exec: no program");
     };
     let refused = std::process::Command::new(program).args(arguments).exec();
+    if refused.kind() == std::io::ErrorKind::NotFound {
+        eprintln!("{program}: not found");
+        std::process::exit(NOT_FOUND);
+    }
     anyhow::bail!("exec {program}: {refused}")
 }
 

@@ -2,6 +2,7 @@
 //! demo, never for a shipped package. `governor-bench load` is the same.
 #![allow(
     clippy::disallowed_methods,
+    clippy::print_stderr,
     clippy::print_stdout,
     reason = "a load lives on clocks, files, threads and standard output; it is no room of the daemon"
 )]

@@ -77,6 +77,12 @@ impl Schedule {
         (0..self.count).map(move |n| self.start_us + n * self.every_us)
     }
 
+    /// Whether the first request is due.
+    #[cfg(feature = "bench")]
+    pub(crate) fn begun(self) -> bool {
+        now_us() >= self.start_us
+    }
+
     /// Whether it is too late to begin another request.
     pub(crate) fn over(self) -> bool {
         now_us() >= self.give_up_us

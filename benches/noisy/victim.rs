@@ -65,6 +65,22 @@ pub(crate) enum Victim {
         #[command(flatten)]
         rhythm: Rhythm,
     },
+    /// A client of a web server.
+    #[cfg(feature = "bench")]
+    Http {
+        #[command(flatten)]
+        http: super::served::Web,
+        #[command(flatten)]
+        rhythm: Rhythm,
+    },
+    /// A client of a PostgreSQL server, as its user `postgres`.
+    #[cfg(feature = "bench")]
+    Postgres {
+        #[command(flatten)]
+        postgres: super::served::Rows,
+        #[command(flatten)]
+        rhythm: Rhythm,
+    },
 }
 
 #[derive(clap::Args)]
@@ -83,6 +99,13 @@ pub(crate) struct Rhythm {
 impl Rhythm {
     pub(super) fn schedule(&self) -> Schedule {
         Schedule::new(self.start_at, self.every, self.run_for)
+    }
+
+    /// With time to connect, where nobody says when to begin.
+    #[cfg(feature = "bench")]
+    fn schedule_of_a_client(&self) -> Schedule {
+        let start_us = self.start_at.unwrap_or_else(|| now_us() + PATIENCE_US);
+        Schedule::new(Some(start_us), self.every, self.run_for)
     }
 }
 
@@ -127,6 +150,14 @@ pub(crate) fn run(victim: &Victim) -> anyhow::Result<()> {
         } => {
             let client = Redis::connect(address, *bitmap)?;
             record::print("redis", client.run(rhythm.schedule())?)
+        }
+        #[cfg(feature = "bench")]
+        Victim::Http { http, rhythm } => {
+            record::print("http", http.run(rhythm.schedule_of_a_client())?)
+        }
+        #[cfg(feature = "bench")]
+        Victim::Postgres { postgres, rhythm } => {
+            record::print("postgres", postgres.run(rhythm.schedule_of_a_client())?)
         }
     }
 }
