@@ -1,15 +1,17 @@
 //! Victims and attackers as processes: started into their groups, watched, and ended.
 
+use crate::container::Running;
 use crate::places::Places;
 use crate::record::{Death, Victim};
 use crate::scenario::Actor;
 use crate::scene::Group;
-use crate::{loads::record::now_us, stop};
+use crate::{loads, loads::record::now_us, stop};
 use anyhow::{Context, bail};
 use serde::Deserialize;
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -20,6 +22,7 @@ struct Ended {
     at_us: u64,
     status: std::io::Result<ExitStatus>,
     said: String,
+    complaint: String,
 }
 
 /// All processes of one run. Those that still run are killed with their groups, not by this.
@@ -57,14 +60,14 @@ impl Actors {
     pub(crate) fn victim(
         &mut self,
         actor: &Actor,
-        group: &Path,
+        group: &Group,
         places: &Places,
         (first_us, for_us): (u64, u64),
     ) -> anyhow::Result<()> {
-        let mut command = load(group);
-        command.args(places.fill(&actor.load)?);
-        command.args(["--start-at", &first_us.to_string(), "--for", &us(for_us)]);
-        self.spawn(&actor.name, command)?;
+        let mut words = places.fill(&actor.load)?;
+        words.extend(own(["--start-at", &first_us.to_string()]));
+        words.extend(own(["--for", &us(for_us)]));
+        self.spawn(&actor.name, group, words, places)?;
         self.awaited.push(actor.name.clone());
         Ok(())
     }
@@ -80,10 +83,9 @@ impl Actors {
         group: &Group,
         places: &Places,
     ) -> anyhow::Result<()> {
-        let mut command = load(group.dir());
-        command.args(["exec", "--"]);
-        command.args(places.fill(words)?);
-        self.spawn(&format!("{} (program)", actor.name), command)
+        let mut all = own(["exec", "--"]);
+        all.extend(places.fill(words)?);
+        self.spawn(&format!("{} (program)", actor.name), group, all, places)
     }
 
     /// Starts an attacker or a helper, which waits in its group until `at_us`.
@@ -93,15 +95,22 @@ impl Actors {
     pub(crate) fn other(
         &mut self,
         actor: &Actor,
-        group: &Path,
+        group: &Group,
         places: &Places,
         (at_us, for_us): (u64, u64),
     ) -> anyhow::Result<()> {
-        let mut command = load(group);
-        command.args(["--at", &at_us.to_string()]);
-        command.args(places.fill(&actor.load)?);
-        command.args(["--for", &us(for_us)]);
-        self.spawn(&actor.name, command)
+        let mut words = own(["--at", &at_us.to_string()]);
+        match &actor.program {
+            Some(program) => {
+                words.extend(own(["exec", "--"]));
+                words.extend(places.fill(program)?);
+            }
+            None => {
+                words.extend(places.fill(&actor.load)?);
+                words.extend(own(["--for", &us(for_us)]));
+            }
+        }
+        self.spawn(&actor.name, group, words, places)
     }
 
     /// Whatever runs under this name is about to be ended by the harness.
@@ -109,13 +118,27 @@ impl Actors {
         self.ended.push(who.to_owned());
     }
 
-    fn spawn(&self, who: &str, mut command: Command) -> anyhow::Result<()> {
-        let child = command.spawn().with_context(|| format!("start {who}"))?;
+    /// Starts this very program as a load with these words, where the group is.
+    fn spawn(
+        &self,
+        who: &str,
+        group: &Group,
+        mut words: Vec<String>,
+        places: &Places,
+    ) -> anyhow::Result<()> {
+        let started = match group.container() {
+            Some(container) => {
+                words.insert(0, "load".to_owned());
+                container.run(&words).map(Started::There)
+            }
+            None => here(group, &words, places.work().join(format!("{who}.err"))),
+        };
+        let started = started.with_context(|| format!("start {who}"))?;
         let tx = self.tx.clone();
         let who = who.to_owned();
         let wait = move || {
             // Nobody listens any more when a run was given up.
-            let _ = tx.send(wait_for(who, child));
+            let _ = tx.send(wait_for(who, started));
         };
         std::thread::Builder::new()
             .name("wait".to_owned())
@@ -167,6 +190,13 @@ impl Actors {
         let status = ended
             .status
             .with_context(|| format!("wait for {}", ended.who))?;
+        let complaint = match ended.complaint.trim() {
+            "" => String::new(),
+            words => format!(": {words}"),
+        };
+        if status.code() == Some(loads::NOT_FOUND) {
+            bail!("{} needs what is not installed{complaint}", ended.who);
+        }
         let victim = self.awaited.iter().position(|name| *name == ended.who);
         if let Some(at) = victim {
             self.awaited.swap_remove(at);
@@ -182,7 +212,7 @@ impl Actors {
             }
             // Killed: then its death is the result.
             if status.code().is_some() {
-                bail!("{} failed: {status}", ended.who);
+                bail!("{} failed: {status}{complaint}", ended.who);
             }
         }
         if self.ended.contains(&ended.who) {
@@ -192,7 +222,7 @@ impl Actors {
             self.deaths.push(Death {
                 at_us: ended.at_us,
                 who: ended.who,
-                how: status.to_string(),
+                how: format!("{status}{complaint}"),
             });
         }
         Ok(())
@@ -213,18 +243,54 @@ fn us(us: u64) -> String {
     format!("{us}us")
 }
 
-fn wait_for(who: String, mut child: Child) -> Ended {
+fn own<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).into()
+}
+
+/// What runs, as a child or in a container.
+enum Started {
+    /// With the file of its complaints.
+    Here(Child, PathBuf),
+    There(Running),
+}
+
+fn here(group: &Group, words: &[String], complaints: PathBuf) -> anyhow::Result<Started> {
+    let mut command = load(group.dir());
+    command.args(words).stderr(File::create(&complaints)?);
+    Ok(Started::Here(command.spawn()?, complaints))
+}
+
+fn wait_for(who: String, started: Started) -> Ended {
     let mut said = String::new();
-    if let Some(mut pipe) = child.stdout.take() {
-        let _ = pipe.read_to_string(&mut said);
-    }
-    let status = child.wait();
+    let (status, complaints) = match started {
+        Started::Here(mut child, complaints) => {
+            if let Some(mut pipe) = child.stdout.take() {
+                let _ = pipe.read_to_string(&mut said);
+            }
+            (child.wait(), complaints)
+        }
+        Started::There(running) => {
+            let (out, complaints) = (running.said(), running.complaints());
+            let status = running.wait();
+            said = std::fs::read_to_string(out).unwrap_or_default();
+            (status, complaints)
+        }
+    };
     Ended {
         who,
         at_us: now_us(),
         status,
         said,
+        complaint: last_words(&complaints),
     }
+}
+
+/// The last line of a file, cut to what fits in one.
+fn last_words(file: &Path) -> String {
+    let text = std::fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().rfind(|line| !line.trim().is_empty());
+    line.unwrap_or_default().chars().take(300).collect()
 }
 
 /// The line that a victim prints.

@@ -1,5 +1,6 @@
 //! Where a record was made.
 
+use crate::run::Setup;
 use anyhow::Context;
 use procfs::{Current, CurrentSI};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ pub(crate) struct Machine {
     pub(crate) swap: u64,
     /// The lab's clock and emulator, `virtual tcg`; empty on a host of its own.
     pub(crate) lab: String,
+    /// The containers' runtime and image; empty where the groups are plain.
+    #[serde(default)]
+    pub(crate) containers: String,
     /// Seconds since 1970.
     pub(crate) wall_s: u64,
     /// The seed of this call, which the scenarios' own are mixed with.
@@ -31,8 +35,8 @@ impl Machine {
     /// This one.
     ///
     /// # Errors
-    /// `/proc` cannot be read.
-    pub(crate) fn here(seed: u64) -> anyhow::Result<Machine> {
+    /// `/proc` cannot be read, or the containers' runtime is missing.
+    pub(crate) fn here(setup: &Setup) -> anyhow::Result<Machine> {
         let name = rustix::system::uname();
         let words = [name.release(), name.version()];
         let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
@@ -51,8 +55,12 @@ impl Machine {
                 .filter_map(|name| std::env::var(name).ok())
                 .collect::<Vec<_>>()
                 .join(" "),
+            containers: match &setup.containers {
+                Some(containers) => containers.line()?,
+                None => String::new(),
+            },
             wall_s: wall.map_or(0, |wall| wall.as_secs()),
-            seed,
+            seed: setup.seed,
         })
     }
 
@@ -72,9 +80,13 @@ impl Machine {
             "" => String::new(),
             lab => format!(", in the lab ({lab})"),
         };
+        let containers = match self.containers.as_str() {
+            "" => String::new(),
+            how => format!(", in containers ({how})"),
+        };
         let release = self.kernel.split(' ').next().unwrap_or_default();
         format!(
-            "Linux {release}, {} × {}, {} MiB of RAM, {} MiB of swap{lab}",
+            "Linux {release}, {} × {}, {} MiB of RAM, {} MiB of swap{lab}{containers}",
             self.cpus,
             self.cpu,
             self.memory >> 20,

@@ -15,12 +15,14 @@
 
 mod actor;
 mod arm;
+mod container;
 mod format;
 #[path = "../noisy/loads.rs"]
 mod loads;
 mod machine;
 mod peer;
 mod places;
+mod porter;
 mod pulse;
 mod record;
 mod run;
@@ -35,6 +37,7 @@ mod watch;
 use anyhow::Context;
 use arm::Arm;
 use clap::{Parser, Subcommand};
+use container::{Containers, Runtime};
 use session::{End, Order};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -84,6 +87,12 @@ enum Verb {
     },
     /// Be one of the loads.
     Load(loads::Cli),
+    /// Be the first process of a container.
+    #[command(hide = true)]
+    Porter {
+        /// Where the harness listens.
+        socket: PathBuf,
+    },
 }
 
 #[derive(clap::Args)]
@@ -122,6 +131,12 @@ struct RunArgs {
     /// A block device for loads that need one. WHAT IS ON IT IS LOST.
     #[arg(long, value_name = "DEVICE")]
     device: Option<PathBuf>,
+    /// Put each victim and attacker into a container of this runtime, instead of a plain cgroup.
+    #[arg(long, value_name = "RUNTIME", value_enum)]
+    containers: Option<Runtime>,
+    /// The containers' image, which must be there and have what the scenarios' programs need; the lab's is `lab`.
+    #[arg(long, value_name = "IMAGE", default_value = "lab")]
+    image: String,
 }
 
 fn main() -> ExitCode {
@@ -173,6 +188,10 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             loads::run(load)?;
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Porter { socket } => {
+            porter::run(&socket)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -194,6 +213,13 @@ fn measure(args: RunArgs) -> anyhow::Result<ExitCode> {
     }
     // Nor may the kernel choose it where memory ends: the record would end, too.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
+    let watch_a_slice = [Arm::SystemdOomd, Arm::Oomd];
+    if args.containers.is_some() && args.arms.iter().any(|arm| watch_a_slice.contains(arm)) {
+        anyhow::bail!(
+            "systemd-oomd and oomd are told to watch one slice, and containers are in others: \
+             leave out --containers or these arms"
+        );
+    }
     // Above those that are measured: what is late here is not theirs.
     let _ = rustix::process::setpriority_process(None, -20);
     let mut record = record::Writer::create(&args.record)?;
@@ -206,6 +232,10 @@ fn measure(args: RunArgs) -> anyhow::Result<ExitCode> {
             governor,
             data: args.data,
             device: args.device,
+            containers: args.containers.map(|runtime| Containers {
+                runtime,
+                image: args.image,
+            }),
             seed: args.seed,
         },
     };

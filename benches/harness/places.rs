@@ -36,6 +36,16 @@ impl Places {
         &self.work.0
     }
 
+    /// The folder on a disk.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data.0
+    }
+
+    /// The block device.
+    pub(crate) fn device(&self) -> Option<&Path> {
+        self.device.as_deref()
+    }
+
     /// The words with `{work}`, `{data}`, `{groups}` (where the containers' cgroups are) and `{device}` replaced by paths, `{data.number}` and
     /// `{device.number}` by `MAJOR:MINOR`, as in `io.max`.
     ///

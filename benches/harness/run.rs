@@ -2,6 +2,7 @@
 
 use crate::actor::Actors;
 use crate::arm::Arm;
+use crate::container::Containers;
 use crate::loads::record::now_us;
 use crate::machine::{self, SmallHost};
 use crate::places::Places;
@@ -24,6 +25,8 @@ pub(crate) struct Setup {
     pub(crate) data: PathBuf,
     /// A block device that loads may overwrite.
     pub(crate) device: Option<PathBuf>,
+    /// How containers are made; `None`: plain cgroups.
+    pub(crate) containers: Option<Containers>,
     /// Mixed with each scenario's own seed.
     pub(crate) seed: u64,
 }
@@ -51,7 +54,7 @@ const RESTORE_US: u64 = 60_000_000;
 pub(crate) fn play(run: &mut Run, scenario: &Scenario, setup: &Setup) -> anyhow::Result<()> {
     let places = Places::new(&setup.data, setup.device.as_deref())?;
     let _small = scenario.room.map(SmallHost::with_room_for).transpose()?;
-    let scene = Scene::build(scenario)?;
+    let scene = Scene::build(scenario, setup.containers.as_ref(), &places)?;
     set(&scene, &scenario.given, &places)?;
     if run.arm == Arm::Static {
         set(&scene, &scenario.fixed, &places)?;
@@ -60,6 +63,7 @@ pub(crate) fn play(run: &mut Run, scenario: &Scenario, setup: &Setup) -> anyhow:
     let tool_places = ToolPlaces {
         governor: &setup.governor,
         work: places.work(),
+        globs: setup.containers.is_none(),
     };
     let mut tool = run.arm.start(scenario, &tool_places)?;
     let watch = Watch::start(&scene)?;
@@ -153,7 +157,7 @@ impl Play<'_> {
         for helper in &self.scenario.helpers {
             let now = now_us();
             let times = (now, run.end_us.saturating_sub(now));
-            actors.other(helper, Scene::helper(helper).dir(), self.places, times)?;
+            actors.other(helper, &Scene::helper(helper), self.places, times)?;
         }
         for victim in &self.scenario.victims {
             let group = self.scene.group(&victim.name)?;
@@ -164,7 +168,7 @@ impl Play<'_> {
                     actors.pass(now_us() + 500_000)?;
                     actors.victim(victim, &Scene::clients(), self.places, time)?;
                 }
-                None => actors.victim(victim, group.dir(), self.places, time)?,
+                None => actors.victim(victim, group, self.places, time)?,
             }
         }
         Ok(())
@@ -174,12 +178,12 @@ impl Play<'_> {
         let there = self.scenario.attackers.iter().filter(|one| !one.fresh);
         for attacker in there {
             let group = self.scene.group(&attacker.name)?;
-            let mut places = group.children(attacker);
-            if places.is_empty() {
-                places.push(group.dir().to_owned());
+            let mut groups = group.children(attacker);
+            if groups.is_empty() {
+                groups.push(group.clone());
             }
-            for place in places {
-                actors.other(attacker, &place, self.places, times(attacker, run))?;
+            for group in groups {
+                actors.other(attacker, &group, self.places, times(attacker, run))?;
             }
         }
         Ok(())
@@ -203,7 +207,7 @@ impl Play<'_> {
             let group = self.scene.group(&one.name)?;
             if comes {
                 self.come(one, group, run)?;
-                actors.other(one, group.dir(), self.places, times(one, run))?;
+                actors.other(one, group, self.places, times(one, run))?;
             } else {
                 actors.ends(&one.name);
                 group.remove()?;

@@ -1,16 +1,19 @@
-//! The cgroups of one run, and their files. All of it goes away with everything that still runs in it
-//! when the scene is dropped, and so does what an earlier harness left that was killed.
+//! The cgroups of one run, plain ones or those of containers, and their files. All of it goes away with everything
+//! that still runs in it when the scene is dropped, and so does what an earlier harness left that was killed.
 
+use crate::container::{Container, Containers};
+use crate::places::Places;
 use crate::record::Knobs;
 use crate::scenario::{Actor, Scenario};
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where cgroup v2 is mounted.
 const ROOT: &str = "/sys/fs/cgroup";
-/// The parent of all victims and attackers: each is a container for the policy's glob. Named so that systemd,
+/// The parent of all victims and attackers that are no containers: each is a container for the policy's glob. Named so that systemd,
 /// where it runs, can be asked to watch it.
 pub(crate) const STAGE: &str = "governorbench.slice";
 /// The clients of victims that are programs: above all others, as on another host.
@@ -50,11 +53,16 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// The groups of all actors; those of the fresh ones are yet to be made ([`Group::make`]).
+    /// The groups of all actors, containers' where it is told how they are made; those of the fresh ones are yet to be
+    /// made ([`Group::make`]).
     ///
     /// # Errors
-    /// No cgroup v2, no permission, or a controller lacks.
-    pub(crate) fn build(scenario: &Scenario) -> anyhow::Result<Scene> {
+    /// No cgroup v2, no permission, a controller lacks, or a container cannot be had.
+    pub(crate) fn build(
+        scenario: &Scenario,
+        containers: Option<&Containers>,
+        places: &Places,
+    ) -> anyhow::Result<Scene> {
         let root = Path::new(ROOT);
         let there =
             std::fs::read_to_string(root.join("cgroup.controllers")).with_context(|| {
@@ -80,26 +88,9 @@ impl Scene {
                 scene.turned_on.push(controller);
             }
         }
-        let stage = make(root, STAGE)?;
-        for controller in CONTROLLERS.into_iter().filter(|one| there.contains(one)) {
-            turn(&stage, &format!("+{controller}"))?;
-        }
-        for actor in scenario.victims.iter().chain(&scenario.attackers) {
-            let group = Group {
-                name: actor.name.clone(),
-                dir: stage.join(&actor.name),
-            };
-            if !actor.fresh {
-                group.make()?;
-            }
-            let children = group.children(actor);
-            if !children.is_empty() {
-                turn(&group.dir, "+cpu +memory +pids")?;
-            }
-            for child in children {
-                std::fs::create_dir(&child).with_context(|| child.display().to_string())?;
-            }
-            scene.groups.push(group);
+        match containers {
+            Some(how) => scene.contain(scenario, how, places)?,
+            None => scene.group_all(scenario, &there)?,
         }
         let helpers = make(root, HELPERS)?;
         for helper in &scenario.helpers {
@@ -109,6 +100,45 @@ impl Scene {
         write(&clients.join("cpu.weight"), "10000")?;
         make(root, TOOL)?;
         Ok(scene)
+    }
+
+    fn contain(
+        &mut self,
+        scenario: &Scenario,
+        how: &Containers,
+        places: &Places,
+    ) -> anyhow::Result<()> {
+        for actor in scenario.victims.iter().chain(&scenario.attackers) {
+            let (container, dir) = Container::start(how, &actor.name, places)?;
+            self.groups.push(Group {
+                name: actor.name.clone(),
+                dir,
+                container: Some(Arc::new(container)),
+            });
+        }
+        Ok(())
+    }
+
+    fn group_all(&mut self, scenario: &Scenario, controllers: &[&str]) -> anyhow::Result<()> {
+        let stage = make(Path::new(ROOT), STAGE)?;
+        for controller in CONTROLLERS.iter().filter(|one| controllers.contains(one)) {
+            turn(&stage, &format!("+{controller}"))?;
+        }
+        for actor in scenario.victims.iter().chain(&scenario.attackers) {
+            let group = Group::plain(&actor.name, stage.join(&actor.name));
+            if !actor.fresh {
+                group.make()?;
+            }
+            let children = group.children(actor);
+            if !children.is_empty() {
+                turn(&group.dir, "+cpu +memory +pids")?;
+            }
+            for child in children {
+                child.make()?;
+            }
+            self.groups.push(group);
+        }
+        Ok(())
     }
 
     /// A glob over cgroup paths that only the victims' and attackers' groups match.
@@ -136,23 +166,18 @@ impl Scene {
 
     /// The group of a helper.
     pub(crate) fn helper(actor: &Actor) -> Group {
-        Group {
-            name: actor.name.clone(),
-            dir: Path::new(ROOT).join(HELPERS).join(&actor.name),
-        }
+        let dir = Path::new(ROOT).join(HELPERS).join(&actor.name);
+        Group::plain(&actor.name, dir)
     }
 
     /// The group of the clients.
-    pub(crate) fn clients() -> PathBuf {
-        Path::new(ROOT).join(CLIENTS)
+    pub(crate) fn clients() -> Group {
+        Group::plain(CLIENTS, Path::new(ROOT).join(CLIENTS))
     }
 
     /// The group of the tool under test.
     pub(crate) fn tool() -> Group {
-        Group {
-            name: TOOL.to_owned(),
-            dir: Path::new(ROOT).join(TOOL),
-        }
+        Group::plain(TOOL, Path::new(ROOT).join(TOOL))
     }
 
     /// The exact text of every knob of every group that is there.
@@ -166,6 +191,8 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
+        // Containers go first: they are in none of these.
+        self.groups.clear();
         let root = Path::new(ROOT);
         for name in ALL {
             if let Err(why) = remove(&root.join(name)) {
@@ -184,9 +211,23 @@ impl Drop for Scene {
 pub(crate) struct Group {
     name: String,
     dir: PathBuf,
+    /// Whose cgroup it is, if it is a container's.
+    container: Option<Arc<Container>>,
 }
 
 impl Group {
+    fn plain(name: &str, dir: PathBuf) -> Group {
+        Group {
+            name: name.to_owned(),
+            dir,
+            container: None,
+        }
+    }
+
+    pub(crate) fn container(&self) -> Option<&Container> {
+        self.container.as_deref()
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -213,8 +254,8 @@ impl Group {
     }
 
     /// The groups below it that an actor with `children` runs in.
-    pub(crate) fn children(&self, actor: &Actor) -> Vec<PathBuf> {
-        let child = |number| self.dir.join(format!("part-{number}"));
+    pub(crate) fn children(&self, actor: &Actor) -> Vec<Group> {
+        let child = |number| Group::plain(&self.name, self.dir.join(format!("part-{number}")));
         (0..actor.children).map(child).collect()
     }
 
@@ -249,9 +290,14 @@ impl Group {
         texts.flatten().collect()
     }
 
-    /// Kills everything in it.
+    /// Kills everything in it that a run has started.
     pub(crate) fn kill(&self) {
-        let _ = std::fs::write(self.dir.join("cgroup.kill"), "1");
+        match &self.container {
+            Some(container) => container.kill(),
+            None => {
+                let _ = std::fs::write(self.dir.join("cgroup.kill"), "1");
+            }
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) enum End {
 /// # Errors
 /// The record cannot be written: then nothing more is worth running.
 pub(crate) fn go(order: &Order, record: &mut Writer) -> anyhow::Result<End> {
-    let machine = Machine::here(order.setup.seed)?;
+    let machine = Machine::here(&order.setup)?;
     let virtual_clock = machine.lab.starts_with("virtual");
     record.write(&Line::Machine(machine))?;
     let bar = bar(order);
@@ -49,6 +49,11 @@ pub(crate) fn go(order: &Order, record: &mut Writer) -> anyhow::Result<End> {
                 &bar,
                 &format!("{}: left out, it needs real time", scenario.name),
             );
+            continue;
+        }
+        if order.setup.containers.is_some() && scenario.moves_groups() {
+            let why = "left out, its groups are made and moved as no container's are";
+            say(&bar, &format!("{}: {why}", scenario.name));
             continue;
         }
         record.write(&Line::Scenario {

@@ -22,6 +22,8 @@ pub(crate) struct ToolPlaces<'p> {
     pub(crate) governor: &'p Path,
     /// A folder of this run, in memory.
     pub(crate) work: &'p Path,
+    /// Whether the groups are no containers, but are told to the governor as such.
+    pub(crate) globs: bool,
 }
 
 /// What a tool has used since its start.
@@ -73,10 +75,18 @@ impl Tool {
         std::fs::create_dir_all(&folder)?;
         let file = folder.join("governor.toml");
         let work = places.work.display();
+        let (containers, names) = if places.globs {
+            let glob = Scene::glob();
+            (
+                format!("[containers]\npaths = [\"{glob}\"]\n"),
+                "docker = []\n",
+            )
+        } else {
+            (String::new(), "")
+        };
         let text = format!(
-            "{policy}\n[containers]\npaths = [\"{}\"]\n\
-             [runtime]\nsocket = \"{work}/governor.sock\"\nstate = \"{work}\"\ndocker = []\n",
-            Scene::glob()
+            "{policy}\n{containers}\
+             [runtime]\nsocket = \"{work}/governor.sock\"\nstate = \"{work}\"\n{names}"
         );
         std::fs::write(&file, text)?;
         let words = [

@@ -133,9 +133,10 @@ pub(crate) struct Phases {
 pub(crate) struct Actor {
     /// Its name and that of its cgroup.
     pub(crate) name: String,
-    /// The words of its load (`governor-bench load --help`), without `--for` and `--start-at`.
+    /// The words of its load (`governor-bench load --help`), without `--for` and `--start-at`. None for an attacker
+    /// that is a program.
     pub(crate) load: Vec<String>,
-    /// A program that runs in the cgroup instead; the load is its client, in a cgroup of its own.
+    /// A program that runs in the cgroup instead; a victim's load is its client, in a cgroup of its own.
     pub(crate) program: Option<Vec<String>>,
     /// An attacker: from the attack's start to its own, in microseconds.
     pub(crate) after: u64,
@@ -181,6 +182,16 @@ impl Scenario {
             ..other.clone()
         };
         *self == other
+    }
+
+    /// Whether somebody works on the cgroups themselves, which containers cannot.
+    pub(crate) fn moves_groups(&self) -> bool {
+        let all = self.victims.iter().chain(&self.attackers);
+        let mut all = all.chain(&self.helpers);
+        all.any(|one| {
+            let mut words = one.load.iter();
+            one.fresh || one.children > 0 || words.any(|word| word.contains("{groups}"))
+        })
     }
 
     /// From the first request to the end of the recovery, in microseconds; without the attack's phase.

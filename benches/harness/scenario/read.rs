@@ -157,6 +157,9 @@ enum Part {
     Helper,
 }
 
+const VICTIM: &str = r#""victim …" (governor-bench load --help)"#;
+const ATTACKER: &str = r#""hog …" (governor-bench load --help), or `program`"#;
+
 /// Those that could be read, each with its place.
 fn actors(
     top: &mut Table<'_, '_>,
@@ -177,30 +180,20 @@ fn actors(
     let mut all = Vec::new();
     for mut entry in entries {
         let name = entry.required(notes, "name", "a short name", value::name);
-        let (load, program) = match part {
-            Part::Victim => (
-                entry.required(
-                    notes,
-                    "load",
-                    r#""victim …" (governor-bench load --help)"#,
-                    value::victim,
-                ),
-                entry.optional(
-                    notes,
-                    "program",
-                    "a program and its arguments",
-                    value::words,
-                ),
+        let program = match part {
+            Part::Victim | Part::Attacker => entry.optional(
+                notes,
+                "program",
+                "a program and its arguments, or a script",
+                value::program,
             ),
-            Part::Attacker | Part::Helper => (
-                entry.required(
-                    notes,
-                    "load",
-                    r#""hog …" (governor-bench load --help)"#,
-                    value::load,
-                ),
-                None,
-            ),
+            Part::Helper => None,
+        };
+        let load = match part {
+            Part::Victim => entry.required(notes, "load", VICTIM, value::victim),
+            // It is either.
+            Part::Attacker if program.is_some() => Some(Vec::new()),
+            Part::Attacker | Part::Helper => entry.required(notes, "load", ATTACKER, value::load),
         };
         let mut actor = Actor {
             name: name.unwrap_or_default(),
@@ -213,7 +206,7 @@ fn actors(
         }
         let place = entry.place();
         entry.end(notes);
-        if !actor.name.is_empty() && !actor.load.is_empty() {
+        if !actor.name.is_empty() && (!actor.load.is_empty() || actor.program.is_some()) {
             all.push((place, actor));
         }
     }
@@ -230,6 +223,11 @@ fn attacker(actor: &mut Actor, entry: &mut Table<'_, '_>, notes: &mut Notes<'_>)
     actor.children = children.unwrap_or(0);
     let fresh = entry.optional(notes, "fresh", "true or false", value::flag);
     actor.fresh = fresh.unwrap_or(false);
+    if actor.program.is_some() && actor.lasts.is_some() {
+        let message = "`attacker.lasts` is for loads".to_owned();
+        let why = "a program knows by itself when it ends, or lasts as long as the attack";
+        notes.add(entry.place(), message, why, "say it in the program's words");
+    }
     if actor.fresh && actor.children > 0 {
         let message = "`attacker.children` of one that is `fresh`".to_owned();
         let why = "a group that comes late has none below it";

@@ -173,3 +173,34 @@ fn the_shipped_scenarios_are_valid() {
     let found = find(&folder, &[]).unwrap_or_else(|why| panic!("{why:#}"));
     assert!(found.len() >= 10, "only {} were found", found.len());
 }
+
+const HOG: &str = r#"load = "hog cpu --threads 8""#;
+
+#[test]
+fn an_attacker_may_be_a_program() {
+    let text = SOUND.replacen(HOG, r#"program = "stress-ng --cpu 8""#, 1);
+    let scenario = read("tried", &text).expect("a sound text");
+    let words = scenario.attackers[0].program.clone().unwrap_or_default();
+    assert_eq!(words, ["stress-ng", "--cpu", "8"]);
+}
+
+#[test]
+fn several_lines_are_a_script() {
+    let script = "program = '''\nmkdir {work}/a\nexec stress-ng\n'''";
+    let scenario = read("tried", &SOUND.replacen(HOG, script, 1)).expect("a sound text");
+    let words = scenario.attackers[0].program.clone().unwrap_or_default();
+    assert_eq!(words, ["sh", "-ec", "mkdir {work}/a\nexec stress-ng\n"]);
+}
+
+#[test]
+fn how_long_a_program_lasts_is_not_the_harnesss_to_say() {
+    let told = problems(HOG, "program = \"stress-ng --cpu 8\"\nlasts = \"2s\"");
+    assert!(told.contains("`attacker.lasts` is for loads"), "{told}");
+}
+
+#[test]
+fn an_attacker_without_load_and_program_is_told_of_both() {
+    let told = problems(HOG, "");
+    assert!(told.contains("`attacker.load` lacks"), "{told}");
+    assert!(told.contains("or `program`"), "{told}");
+}

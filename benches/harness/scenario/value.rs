@@ -98,8 +98,16 @@ fn word<T: Copy>(text: &str, words: &[(T, &str)]) -> Result<T, String> {
         .ok_or_else(|| "no such word".to_owned())
 }
 
-/// Any words: a program and its arguments.
-pub(super) fn words(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+/// A program and its arguments; several lines are a script of `sh`.
+pub(super) fn program(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    let text = text(value)?;
+    if text.trim().contains('\n') {
+        return Ok(vec!["sh".to_owned(), "-ec".to_owned(), text]);
+    }
+    words(value)
+}
+
+fn words(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let words: Vec<String> = text(value)?.split_whitespace().map(str::to_owned).collect();
     if words.is_empty() {
         return Err("no words".to_owned());
