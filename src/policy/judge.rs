@@ -94,9 +94,11 @@ impl Brain {
         let may = |place: &Place| {
             self.allowed(held.aggressor, *place) && self.leaves_others(held, *place)
         };
+        // One at its own quota takes no more, whoever else is held: what it leaves is the others'.
         let unreached = resource == Resource::Cpu
             && !held.place.rung().is_hard()
-            && usage > entitled * NOISE + LITTLE;
+            && usage > entitled * NOISE + LITTLE
+            && victim.is_some_and(|track| track.throttled(Over::Two) <= 0.01);
         Seen {
             now,
             groundless: !held.grounded
