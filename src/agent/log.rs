@@ -214,9 +214,10 @@ mod tests {
         for _ in 0..2 * CAPACITY {
             lines.write_all(b"x\n").unwrap();
         }
+        // On a machine that is busy with other things, too: what is shown is that it ends.
         let began = Instant::now();
         drop(log);
-        assert!(began.elapsed() < 2 * DRAIN_WITHIN);
+        assert!(began.elapsed() < 30 * DRAIN_WITHIN);
     }
 
     #[test]
