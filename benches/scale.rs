@@ -162,15 +162,20 @@ struct Groups(usize);
 
 impl Groups {
     fn make(count: usize) -> std::io::Result<Groups> {
+        let controllers = "+cpu +memory +pids";
+        // Where systemd runs they are on already, and they stay on.
+        std::fs::write(format!("{ROOT}/cgroup.subtree_control"), controllers)?;
         std::fs::create_dir(format!("{ROOT}/{STAGE}"))?;
+        // From here on it is removed, whatever comes.
+        let groups = Groups(count);
         std::fs::write(
             format!("{ROOT}/{STAGE}/cgroup.subtree_control"),
-            "+cpu +memory +pids",
+            controllers,
         )?;
         for number in 0..count {
             std::fs::create_dir(format!("{ROOT}/{STAGE}/c{number}"))?;
         }
-        Ok(Groups(count))
+        Ok(groups)
     }
 }
 
