@@ -44,6 +44,8 @@ pub struct Brain {
     pub(super) devices: Vec<Shared>,
     /// What the whole host does on each device: cost.
     pub(super) disks: Vec<(Device, Windows<u64>)>,
+    /// Who takes more than it may in this tick, for each resource: places in `tracks`.
+    pub(super) takers: [Vec<usize>; RESOURCES.len()],
     /// The alarms of one resource, the worst first; here for its room only.
     pub(super) alarms: Vec<(Span, GroupId)>,
     /// What was done before; nothing is decided by it.
@@ -85,6 +87,7 @@ impl Brain {
             pools: Vec::new(),
             devices: Vec::new(),
             disks: Vec::new(),
+            takers: Default::default(),
             alarms: Vec::new(),
             chronicle: Chronicle::default(),
             now: Time(0),
@@ -127,6 +130,10 @@ impl Brain {
             track.is_container = node.is_container();
             self.index.insert(node.id, self.tracks.len());
             self.tracks.push(track);
+        }
+        for takers in &mut self.takers {
+            takers.clear();
+            takers.reserve(self.tracks.len());
         }
         self.tree = tree.clone();
         self.pools = pools::of_host(tree);

@@ -29,6 +29,9 @@ const ROOM: f64 = 0.25;
 /// CPUs and 0.8 of them idle: 2 to 6 % of half a second in services of the host, beside a container of
 /// two threads that has been there all along.)
 const PLACING: f64 = 0.1;
+/// As many are suspected of one resource's harm at once: those who take the most over what they may. With thousands of
+/// containers that all waver a little nobody else matters, and each victim would look at all of them.
+const TAKERS: usize = 64;
 /// One that is held and waits more than this is looked at: is it still our hand?
 const ROBBED: f64 = 0.1;
 /// What a rhythm (a timer, a batch of requests) may put of a container's established demand into
@@ -107,6 +110,7 @@ impl Brain {
         // The cliff is near and somebody runs towards it: harm that is about to come. Pressure would
         // tell too late: a container whose page cache is taken waits for its disk, not for memory.
         let imminent = grower && self.available_soon().is_some_and(|soon| soon < reserve);
+        self.look_for_takers();
         let mut any = [false; RESOURCES.len()];
         for at in 0..self.tracks.len() {
             for (resource, any) in RESOURCES.into_iter().zip(&mut any) {
@@ -130,6 +134,29 @@ impl Brain {
             *since = if any { None } else { since.or(Some(self.now)) };
         }
         any.contains(&true)
+    }
+
+    /// Finds who may be to blame in this tick once, not for each victim anew.
+    fn look_for_takers(&mut self) {
+        let tracks = &self.tracks;
+        for (resource, takers) in RESOURCES.into_iter().zip(&mut self.takers) {
+            let excess = |at: usize| tracks.get(at).map_or(0.0, |track| track.excess(resource));
+            let may_be = |at: &usize| {
+                excess(*at) > 0.0
+                    && tracks
+                        .get(*at)
+                        .is_some_and(|track| track.is_container || track.protected)
+            };
+            takers.clear();
+            takers.extend((0..tracks.len()).filter(may_be));
+            if takers.len() > TAKERS {
+                let most_first =
+                    |a: &usize, b: &usize| excess(*b).total_cmp(&excess(*a)).then(a.cmp(b));
+                takers.select_nth_unstable_by(TAKERS, most_first);
+                takers.truncate(TAKERS);
+                takers.sort_unstable();
+            }
+        }
     }
 
     /// Nobody stays a victim by what was read long ago.
@@ -231,12 +258,12 @@ impl Brain {
         let mut ledger = std::mem::take(&mut self.tracks[at].strain_mut(resource).ledger);
         if rate > 0.0 || !self.tracks[at].strain(resource).bucket.calm(size) {
             let owner = self.tree.groups.get(group);
-            let suspects = self.tracks.iter().filter(|suspect| {
-                suspect.id != victim
-                    && (suspect.is_container || suspect.protected)
-                    && suspect.excess(resource) > 0.0
-                    && !same_pod(owner, self.tree.groups.get(suspect.group))
-            });
+            let takers = self.takers[resource as usize].iter();
+            let suspects = takers
+                .filter_map(|&at| self.tracks.get(at))
+                .filter(|suspect| {
+                    suspect.id != victim && !same_pod(owner, self.tree.groups.get(suspect.group))
+                });
             let (harmed, now) = (&self.tracks[at], self.now);
             let excess = |suspect: &Track| match resource {
                 Resource::Io => suspect.excess_before(harmed, now),
