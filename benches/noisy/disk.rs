@@ -3,7 +3,7 @@
 
 use super::record::{self, now_us, serve, span_us};
 use super::victim::Rhythm;
-use super::{size, span};
+use super::{at_once, size, span};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -171,18 +171,7 @@ fn flood(path: &Path, threads: u64, size: usize, write: bool, end_us: u64) -> an
         }
         anyhow::Ok(())
     };
-    std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads)
-            .map(|thread| scope.spawn(move || one(thread)))
-            .collect();
-        for thread in running {
-            match thread.join() {
-                Ok(ended) => ended?,
-                Err(_) => anyhow::bail!("a thread of the flood died"),
-            }
-        }
-        Ok(())
-    })
+    at_once(threads, one)
 }
 
 fn dirty(path: &Path, size: usize, end_us: u64) -> anyhow::Result<()> {

@@ -173,6 +173,26 @@ fn exec(command: &[String]) -> anyhow::Result<()> {
     anyhow::bail!("exec {program}: {refused}")
 }
 
+/// Does one thing on so many threads, until all of them have ended.
+///
+/// # Errors
+/// One of them failed.
+fn at_once(threads: u64, one: impl Fn(u64) -> anyhow::Result<()> + Sync) -> anyhow::Result<()> {
+    let one = &one;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(move || one(thread)))
+            .collect();
+        for thread in running {
+            match thread.join() {
+                Ok(ended) => ended?,
+                Err(_) => anyhow::bail!("a thread died"),
+            }
+        }
+        Ok(())
+    })
+}
+
 /// `"5ms"`, `"10s"`.
 fn span(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|e| e.to_string())

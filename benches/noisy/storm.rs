@@ -1,7 +1,7 @@
 //! Attacks that are no plain hogs: the harm is in how they take it.
 
 use super::record::{now_us, sleep_until, span_us};
-use super::{size, span};
+use super::{at_once, size, span};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,7 +47,7 @@ pub(crate) enum Storm {
         folder: PathBuf,
         /// So many at the same time.
         #[arg(long)]
-        threads: usize,
+        threads: u64,
         /// How long.
         #[arg(long = "for", value_parser = span)]
         run_for: Duration,
@@ -190,10 +190,10 @@ fn pipes(rate: usize, max: usize, end_us: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn metadata(folder: &Path, threads: usize, end_us: u64) -> anyhow::Result<()> {
+fn metadata(folder: &Path, threads: u64, end_us: u64) -> anyhow::Result<()> {
     let _ = std::fs::remove_dir_all(folder);
     std::fs::create_dir(folder)?;
-    let one = |thread: usize| -> anyhow::Result<()> {
+    let one = |thread: u64| -> anyhow::Result<()> {
         let [young, old] = ["young", "old"].map(|name| folder.join(format!("{name}-{thread}")));
         while now_us() < end_us {
             std::fs::File::create(&young)?.sync_all()?;
@@ -202,18 +202,7 @@ fn metadata(folder: &Path, threads: usize, end_us: u64) -> anyhow::Result<()> {
         }
         Ok(())
     };
-    std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads)
-            .map(|thread| scope.spawn(move || one(thread)))
-            .collect();
-        for thread in running {
-            match thread.join() {
-                Ok(ended) => ended?,
-                Err(_) => anyhow::bail!("a thread of the storm died"),
-            }
-        }
-        Ok(())
-    })
+    at_once(threads, one)
 }
 
 fn fork(at_once: usize, end_us: u64) {

@@ -14,7 +14,7 @@ use super::quota::InnerQuotas;
 use crate::kernel::{flat, loadavg, meminfo, nested, proc_stat, psi, single};
 use crate::model::{
     Absent, Bytes, ContainerSample, CpuUse, GroupId, HostSample, IoUse, MemoryUse, PerDevice,
-    Reading, Sample, Span, Stall, Time, Topology,
+    Reading, SLICES, Sample, Span, Stall, Time, Topology,
 };
 use std::collections::HashMap;
 
@@ -23,9 +23,6 @@ const ROOM: usize = 64 * 1024;
 
 /// A tick that comes this much early reads PSI all the same: waking is not exact to the jiffy.
 const PSI_GRACE: Span = Span(1_000);
-
-/// Slices with a limit of tasks that are read, those nearest to the root first. Each costs a read in every tick.
-const SLICES_MOST: usize = 64;
 
 /// The part of a new measurement in the smoothed cost.
 const COST_GAIN: f64 = 0.1;
@@ -111,7 +108,7 @@ impl<T: TreeFiles> Sampler<T> {
     fn hold_slices(&mut self, forest: &mut Forest<T>, topology: &Topology) {
         let mut before = std::mem::take(&mut self.slices);
         for (_, group) in topology.shared_limits() {
-            if forest.owner(group.id) != Some(0) || self.slices.len() >= SLICES_MOST {
+            if forest.owner(group.id) != Some(0) || self.slices.len() >= SLICES {
                 continue;
             }
             let known = before.iter().position(|(id, _)| *id == group.id);

@@ -42,6 +42,6 @@ pub use replay::{
 };
 pub use sample::{ContainerSample, CpuUse, HostSample, MemoryUse, Sample, Stall};
 pub use time::{Span, Time};
-pub use topology::{Group, GroupId, Knobs, Member, Runtime, Topology};
+pub use topology::{Group, GroupId, Knobs, Member, Runtime, SLICES, Topology};
 pub use unit::{Bytes, Limit, Share, Weight};
 pub use view::{ContainerView, EventSuspect, EventView, Header, LimitView, Status};

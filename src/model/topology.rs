@@ -203,6 +203,10 @@ impl Knobs {
     }
 }
 
+/// As many slices with a [limit of tasks](Topology::shared_limits) are looked at, those nearest to the root first: each
+/// costs a read in every tick.
+pub const SLICES: usize = 64;
+
 impl Topology {
     /// The group with this identity and its index.
     #[must_use]

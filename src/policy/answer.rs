@@ -8,6 +8,7 @@ use super::lever::{self, Lever};
 use super::lift::Lifting;
 use super::tasks;
 use super::throttle::{self, Throttle};
+use super::track::Track;
 use crate::model::{
     Absent, Bytes, DEVICES, End, Event, EventKind, GroupId, Knobs, Limit, Resource, Span, WhyNobody,
 };
@@ -20,6 +21,13 @@ const TOLD_APART: Span = Span::from_secs(1);
 const KNOWN: Span = Span::from_secs(3);
 
 impl Brain {
+    /// Whether one may be capped at all, whatever else speaks for it.
+    pub(super) fn may_cap(&self, suspect: &Track, bounds: &Bounds) -> bool {
+        self.policy.cpu.cap
+            && bounds.original.cpu_max.is_ok()
+            && self.now.since(suspect.met) >= KNOWN
+    }
+
     /// Answers the alarms of a resource, the worst first, until one of them leads to somebody. One
     /// that leads to nobody must not stand before the others.
     pub(super) fn answer(&mut self, resource: Resource) {
@@ -306,9 +314,7 @@ impl Brain {
                     | Lever::Raised { own: at, .. }
                     | Lever::Cap(at)) = lever;
                     bounds.original = self.tree.groups[at].knobs;
-                    let may = self.policy.cpu.cap
-                        && bounds.original.cpu_max.is_ok()
-                        && self.now.since(suspect.met) >= KNOWN;
+                    let may = self.may_cap(suspect, &bounds);
                     let place = ladder::first_cap(guaranteed, &bounds).filter(|_| may)?;
                     Some((at, place, None))
                 };

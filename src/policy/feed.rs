@@ -29,8 +29,9 @@ const ROOM: f64 = 0.25;
 /// CPUs and 0.8 of them idle: 2 to 6 % of half a second in services of the host, beside a container of
 /// two threads that has been there all along.)
 const PLACING: f64 = 0.1;
-/// As many are suspected of one resource's harm at once: those who take the most over what they may. With thousands of
-/// containers that all waver a little nobody else matters, and each victim would look at all of them.
+/// As many are suspected at once of harm to CPU: those who take the most over what they may. With thousands of containers
+/// that all waver a little nobody else matters, and each victim would look at all of them. Of memory, or of one device, only
+/// some dozens can have more than their part; and there the most of all need not be the most of what a victim waits for.
 const TAKERS: usize = 64;
 /// One that is held and waits more than this is looked at: is it still our hand?
 const ROBBED: f64 = 0.1;
@@ -149,7 +150,7 @@ impl Brain {
             };
             takers.clear();
             takers.extend((0..tracks.len()).filter(may_be));
-            if takers.len() > TAKERS {
+            if resource == Resource::Cpu && takers.len() > TAKERS {
                 let most_first =
                     |a: &usize, b: &usize| excess(*b).total_cmp(&excess(*a)).then(a.cmp(b));
                 takers.select_nth_unstable_by(TAKERS, most_first);

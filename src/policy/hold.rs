@@ -85,9 +85,8 @@ impl Brain {
                 && other.place.shares_knobs(held.place)
         });
         if !shared {
-            // All of the ladder's knobs: those of lower rungs may still stand.
-            // It is the only rung there.
             let on_device = [held.place.value(&held.bounds, &self.policy).0];
+            // All of the ladder's knobs: those of lower rungs may still stand. Of a device there is only one.
             let knobs: &[Knob] = match held.resource {
                 Resource::Cpu => &[Knob::CpuIdle, Knob::CpuWeight, Knob::CpuMax],
                 Resource::Memory => &[Knob::MemorySwapMax, Knob::MemoryHigh],

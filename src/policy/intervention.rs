@@ -8,6 +8,7 @@
 //!         Exonerated         Releasing ──original reached──► Released
 //!         (all undone)
 //! ```
+//! Where the first step did not reach the suspect, Proving goes on with a cap before anything is concluded.
 //! *Unproven* (the suspect rested by itself) stands where Confirmed does, but never tightens.
 
 use super::ladder::{self, Bounds, Place};
@@ -136,7 +137,8 @@ pub(super) struct Seen {
     /// Memory is short: what was lost before the step comes back slowly.
     pub short: bool,
     pub tighter: Option<Place>,
-    /// The cap, where the weight that stands has not reached its aggressor: that one still takes more than it may.
+    /// The cap, where the weight that stands has not reached its aggressor: that one still takes more than it
+    /// may. Only of one that may be capped at all.
     pub beyond: Option<Place>,
     pub looser: Option<Place>,
     pub raised: Option<Place>,

@@ -98,6 +98,7 @@ impl Brain {
         let unreached = resource == Resource::Cpu
             && !held.place.rung().is_hard()
             && usage > entitled * NOISE + LITTLE
+            && aggressor.is_some_and(|track| self.may_cap(track, &held.bounds))
             && victim.is_some_and(|track| track.throttled(Over::Two) <= 0.01);
         Seen {
             now,
@@ -133,7 +134,7 @@ impl Brain {
             tighter: ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)
                 .filter(may),
             beyond: ladder::first_cap(guaranteed, &held.bounds)
-                .filter(|place| unreached && self.policy.cpu.cap && may(place)),
+                .filter(|place| unreached && may(place)),
             looser: match held.place {
                 // The limit of memory below it goes back in steps of its own.
                 Place::Swap(_) => held.below(),

@@ -7,7 +7,7 @@
 use super::brain::Brain;
 use super::ladder::Place;
 use super::track::Track;
-use crate::model::{ContainerSample, GroupId, Limit, Topology};
+use crate::model::{ContainerSample, GroupId, Limit, SLICES, Topology};
 
 /// The root's place in a topology, which stands for the host.
 const HOST: usize = 0;
@@ -28,9 +28,6 @@ pub(super) struct Pool {
     pub runs_out: bool,
 }
 
-/// As many slices are looked at.
-const SLICES: usize = 64;
-
 /// The pools of a new tree: the host alone, until slices are read.
 pub(super) fn of_host(tree: &Topology) -> Vec<Pool> {
     let mut pools = Vec::with_capacity(1 + SLICES);
@@ -42,17 +39,19 @@ pub(super) fn of_host(tree: &Topology) -> Vec<Pool> {
     pools
 }
 
+/// Whether the tasks of a group come out of those of a slice, or of the host.
+fn is_below(tree: &Topology, group: usize, slice: usize) -> bool {
+    slice == HOST || tree.lineage(group).any(|up| up == slice)
+}
+
 impl Pool {
     fn new(tree: &Topology, group: usize, id: GroupId) -> Pool {
-        let is_below = |at: usize| tree.lineage(at).any(|up| up == group);
         let containers = tree.watched().filter(|(_, one)| one.is_container());
-        let containers = containers
-            .filter(|(at, _)| group == HOST || is_below(*at))
-            .count();
+        let below = containers.filter(|(at, _)| is_below(tree, *at, group));
         Pool {
             group,
             id,
-            containers,
+            containers: below.count(),
             most: 0.0,
             tasks: 0.0,
             runs_out: false,
@@ -97,7 +96,7 @@ impl Brain {
 
     /// Whether this one's tasks come out of a pool.
     pub(super) fn is_below(&self, track: &Track, pool: &Pool) -> bool {
-        pool.group == HOST || self.tree.lineage(track.group).any(|up| up == pool.group)
+        is_below(&self.tree, track.group, pool.group)
     }
 
     /// So many tasks of a pool may be had before less than the reserve is left.

@@ -2,8 +2,8 @@
 //!
 //! Each arm is one attack: at least 10 s of quiet, then 10 s of hog. Requests that were due from
 //! 1 s (light victim: 2 s) after the attack's start to its end are judged. In the governed arms the
-//! attack's phase against the victim's rhythm differs from run to run, and the worst run counts; but a promise is
-//! broken only where it is in two of three.
+//! attack's phase against the victim's rhythm differs from run to run, and the worst run counts; one
+//! that breaks a promise counts as broken where one of two further phases breaks one as well.
 //! Before each, in the same boot, the same attack without control, because an arm that cannot show
 //! the harm proves nothing by showing none; and the same attack with the lever moved by hand at its
 //! very start, which is the most that can be asked of that lever.

@@ -3,8 +3,9 @@
 //!
 //! The container has one redis for each CPU, each under an open loop at a fixed rate, sized so that it needs about
 //! 60 % of a CPU: more than the half that a fair split with a newcomer leaves it. (One redis alone cannot
-//! be starved by a fair split: it never wants more than one CPU.) The clients are real-time tasks, so that
-//! what is measured is redis and not the client's own wait for a CPU.
+//! be starved by a fair split: it never wants more than one CPU.) The clients are real-time tasks: they wait
+//! for no CPU, so that what is measured is redis, and the scheduler does not count them when it spreads the
+//! others over the CPUs. (Clients of great weight drew all redis to one of them.)
 
 use crate::container::{Container, Runtime, keep_quotas_on};
 use crate::daemon::{Daemon, governor, write_policy};
@@ -192,10 +193,10 @@ impl Stage {
     /// Requests to each redis so often, for so long.
     fn load(&self, every: &str, run_for: &str) -> Vec<Load> {
         let start = |number| {
-            Load::start_first(
+            Load::start(
                 &self.client,
                 &format!(
-                    "victim redis --address {}/{number} --bitmap {} --every {every} --for {run_for}",
+                    "--real-time 1 victim redis --address {}/{number} --bitmap {} --every {every} --for {run_for}",
                     self.work.display(),
                     self.bitmap,
                 ),
@@ -248,8 +249,8 @@ impl Stage {
 
     fn govern(&self) -> Daemon {
         write_policy(&self.work, &[], "");
-        // Where a CPU is emulated a tick is ten times as dear, and one percent buys two a second. The policy's
-        // last table is `[runtime]`.
+        // Where a CPU is emulated one percent of it buys a tick a second (seen). The policy's last table is
+        // `[runtime]`.
         let mut policy = std::fs::File::options()
             .append(true)
             .open(self.work.join("etc/governor.toml"))

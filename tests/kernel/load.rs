@@ -32,19 +32,7 @@ pub(crate) struct Load {
 impl Load {
     /// Starts `noisy ARGUMENTS` inside the group; the arguments are split at blanks.
     pub(crate) fn start(group: &Group, arguments: &str) -> Load {
-        Load::spawn(Command::new(program("noisy")), group, arguments)
-    }
-
-    /// Likewise, before all others: as a real-time task, which waits for no CPU, and which the scheduler does not
-    /// count when it spreads the others over the CPUs. (A client of great weight draws them all to one.)
-    pub(crate) fn start_first(group: &Group, arguments: &str) -> Load {
-        let mut command = Command::new("chrt");
-        command.args(["--fifo", "1"]).arg(program("noisy"));
-        Load::spawn(command, group, arguments)
-    }
-
-    fn spawn(mut command: Command, group: &Group, arguments: &str) -> Load {
-        let child = command
+        let child = Command::new(program("noisy"))
             .arg("--join")
             .arg(group.dir())
             .args(arguments.split_whitespace())

@@ -169,6 +169,21 @@ fn where_a_weight_is_set_and_changes_nothing_a_cap_is_tried_before_anybody_is_cl
 }
 
 #[test]
+fn a_newcomer_is_not_capped_however_little_a_weight_changes() {
+    let mut world = World::pair(0.8, Policy::default());
+    world.run(1.0);
+    world.life("/hog").wants = 8.0;
+    let hog = world.id("/hog");
+    for _ in 0..90 {
+        world.tick();
+        world.knobs.remove(&(hog, Knob::CpuWeight));
+    }
+    let knobs: Vec<Knob> = world.writes.iter().map(|write| write.1).collect();
+    assert!(knobs.contains(&Knob::CpuWeight), "{:?}", world.told);
+    assert!(!knobs.contains(&Knob::CpuMax), "{:?}", world.told);
+}
+
+#[test]
 fn a_write_that_fails_is_told_and_not_tried_for_ever() {
     let mut world = World::pair(0.8, Policy::default());
     world.run(10.0);
