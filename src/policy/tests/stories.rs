@@ -170,11 +170,14 @@ fn where_a_weight_is_set_and_changes_nothing_a_cap_is_tried_before_anybody_is_cl
 
 #[test]
 fn a_newcomer_is_not_capped_however_little_a_weight_changes() {
-    let mut world = World::pair(0.8, Policy::default());
-    world.run(1.0);
+    let victim = || container("/victim", 100);
+    let mut world = World::new(&[victim()], Policy::default());
+    world.life("/victim").wants = 0.8;
+    world.run(10.0);
+    world.adopt(&[victim(), container("/hog", 100)]);
     world.life("/hog").wants = 8.0;
     let hog = world.id("/hog");
-    for _ in 0..90 {
+    for _ in 0..100 {
         world.tick();
         world.knobs.remove(&(hog, Knob::CpuWeight));
     }
