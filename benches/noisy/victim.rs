@@ -54,11 +54,11 @@ pub(crate) enum Victim {
         #[command(flatten)]
         rhythm: Rhythm,
     },
-    /// A client of a redis server: it counts the bits of a string there.
+    /// A client of redis servers: it counts the bits of a string in each of them.
     Redis {
-        /// `HOST:PORT`, or the path of a unix socket.
-        #[arg(long)]
-        address: String,
+        /// `HOST:PORT`, or the path of a unix socket; once for each server. All have the same rhythm.
+        #[arg(long, required = true)]
+        address: Vec<String>,
         /// The string's length: how much one request costs the server, and only the server.
         #[arg(long, value_parser = size)]
         bitmap: usize,
@@ -148,8 +148,9 @@ pub(crate) fn run(victim: &Victim) -> anyhow::Result<()> {
             bitmap,
             rhythm,
         } => {
-            let client = Redis::connect(address, *bitmap)?;
-            record::print("redis", client.run(rhythm.schedule())?)
+            let connect = |address: &String| Redis::connect(address, *bitmap);
+            let clients = address.iter().map(connect).collect::<anyhow::Result<_>>()?;
+            record::print("redis", all_redis(clients, rhythm.schedule())?)
         }
         #[cfg(feature = "bench")]
         Victim::Http { http, rhythm } => {
@@ -361,6 +362,24 @@ impl Redis {
         requests.extend(schedule.due().skip(requests.len()).map(|due| (due, None)));
         Ok(requests)
     }
+}
+
+/// The requests of all clients, by when they were due.
+fn all_redis(clients: Vec<Redis>, schedule: Schedule) -> anyhow::Result<Vec<Request>> {
+    let running: Vec<_> = clients
+        .into_iter()
+        .map(|client| std::thread::spawn(move || client.run(schedule)))
+        .collect();
+    let mut all = Vec::new();
+    for client in running {
+        all.extend(
+            client
+                .join()
+                .map_err(|_| anyhow::anyhow!("a client died"))??,
+        );
+    }
+    all.sort_unstable_by_key(|(due, _)| *due);
+    Ok(all)
 }
 
 /// Pairs each answer with the request that was due; after a silence the rest is unanswered.
