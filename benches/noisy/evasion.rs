@@ -102,7 +102,7 @@ fn phase(threads: u64, on_us: u64, every_us: u64, end_us: u64) {
             let begun = refill.load(Ordering::Relaxed);
             let mut before = now_us();
             while before < begun + on_us {
-                churn(20_000);
+                churn(1_200);
                 let now = now_us();
                 if now - before > GAP_US {
                     refill.fetch_max(now, Ordering::Relaxed);
@@ -143,7 +143,7 @@ fn mimic(of: &Path, threads: u64, end_us: u64) -> anyhow::Result<()> {
             scope.spawn(|| {
                 while now_us() < end_us {
                     if now_us() < until.load(Ordering::Relaxed) {
-                        churn(50_000);
+                        churn(3_000);
                     } else {
                         sleep_until(now_us() + LOOK_US / 2);
                     }
@@ -177,7 +177,7 @@ fn log(socket: &Path, threads: u64, end_us: u64) -> anyhow::Result<()> {
 }
 
 /// What a line costs: parsing, formatting, an index.
-const LINE_ROUNDS: u64 = 20_000;
+const LINE_ROUNDS: u64 = 1_200;
 
 fn logger(socket: &Path, end_us: u64) -> anyhow::Result<()> {
     let _ = std::fs::remove_file(socket);

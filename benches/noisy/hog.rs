@@ -95,7 +95,7 @@ pub(super) fn spin(threads: u64, end_us: u64) {
         for _ in 0..threads {
             scope.spawn(move || {
                 while now_us() < end_us {
-                    churn(100_000);
+                    churn(6_000);
                 }
             });
         }

@@ -184,11 +184,19 @@ fn timer(work: Duration, threads: u64, schedule: Schedule) -> anyhow::Result<Vec
     })
 }
 
-/// Uses exactly this much CPU time, however long that takes.
+/// Uses this much CPU time, however long that takes. The clock is asked seldom at first, and at the end every
+/// few microseconds: asking costs as much as the work does.
 fn burn(work_us: u64) {
-    let until = thread_cpu_us() + work_us;
-    while thread_cpu_us() < until {
-        record::churn(1_000);
+    const LEAST: u64 = 60;
+    let (start, mut rounds) = (thread_cpu_us(), LEAST);
+    let (mut done, mut spent) = (0, 0);
+    while spent < work_us {
+        record::churn(rounds);
+        done += rounds;
+        spent = thread_cpu_us().saturating_sub(start);
+        // Half of what is left, by the pace so far; a clock that has hardly moved yet tells none.
+        let half = work_us.saturating_sub(spent).saturating_mul(done) / spent.max(1) / 2;
+        rounds = half.clamp(LEAST, 16 * rounds);
     }
 }
 
