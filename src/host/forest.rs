@@ -43,7 +43,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             groups: 10_000,
-            opened_per_scan: 64,
+            opened_per_scan: 32,
         }
     }
 }
