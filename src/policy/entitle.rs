@@ -25,14 +25,14 @@ pub(super) struct Entitled {
     pub own: f64,
     /// Its fair share.
     pub fair: f64,
-    /// What the others' demands leave.
+    /// That, and its part of what all demands leave.
     pub left: f64,
 }
 
 impl Entitled {
-    /// The entitlement: the demand, or what is left of the fair share if that is more.
+    /// The entitlement: the demand, or what can be had of the fair share if that is more.
     pub(super) fn cpus(self) -> f64 {
-        self.own.max(self.fair.min(self.left))
+        self.own.max(self.left)
     }
 }
 
@@ -43,6 +43,8 @@ pub(super) struct Demanded {
     first: f64,
     /// Over it.
     over: f64,
+    /// What lacks to the fair shares of those that demand less.
+    lacks: f64,
 }
 
 /// The arithmetic of shares, with its scratch space: no allocation once the tree is known.
@@ -56,8 +58,10 @@ pub(super) struct Shares {
 impl Shares {
     /// Each claim's entitlement in CPUs, in the order of `claims`, into `out`.
     ///
-    /// `entitlement = max(demand, min(fair share, capacity − the others' demand))`. Where the demands
-    /// are above the capacity together, each has its demand up to its fair share first, and what is
+    /// Each is entitled to its demand. What all demands leave goes to those who demand less than their fair
+    /// share, up to that, in proportion to what they lack: the entitlements of all are never more than there is. (Of four
+    /// that come beside one that needs 80 % each was once entitled to all of the other 20 %, and none took too much.)
+    /// Where the demands are above the capacity together, each has its demand up to its fair share first, and what is
     /// over that is scaled down: nobody's small demand is scaled away by two great ones. A claim that is
     /// not active is answered as if it were.
     pub(super) fn cpu(
@@ -85,15 +89,22 @@ impl Shares {
         demanded: Demanded,
         capacity: f64,
     ) -> Entitled {
-        let fair = self.fair(tree, claim) * capacity;
+        let share = self.fair(tree, claim);
+        let fair = share * capacity;
         let first = claim.demand.min(fair);
         let own = first + (claim.demand - first) * demanded.granted(capacity);
-        let all = demanded.all().min(capacity);
-        let others = all - if claim.active { own } else { 0.0 };
+        let lack = (fair - claim.demand).max(0.0);
+        let (mut free, mut lacks) = (capacity - demanded.all().min(capacity), demanded.lacks);
+        if !claim.active {
+            // It would take its own, and from everybody a part of the fair share.
+            free = (free - own).max(0.0);
+            lacks = lacks * (1.0 - share) + lack;
+        }
+        let part = (free / lacks.max(f64::EPSILON)).min(1.0);
         Entitled {
             own,
             fair,
-            left: (capacity - others).max(0.0),
+            left: own + lack * part,
         }
     }
 
@@ -101,10 +112,12 @@ impl Shares {
     pub(super) fn demanded(&self, tree: &Topology, claims: &[Claim], capacity: f64) -> Demanded {
         let active = claims.iter().filter(|claim| claim.active);
         active.fold(Demanded::default(), |sum, claim| {
-            let first = claim.demand.min(self.fair(tree, claim) * capacity);
+            let fair = self.fair(tree, claim) * capacity;
+            let first = claim.demand.min(fair);
             Demanded {
                 first: sum.first + first,
                 over: sum.over + claim.demand - first,
+                lacks: sum.lacks + (fair - first),
             }
         })
     }
@@ -248,6 +261,20 @@ mod tests {
     }
 
     #[test]
+    fn several_newcomers_share_the_rest() {
+        let groups: Vec<_> = (0..5).map(|i| container(&format!("/c{i}"), 100)).collect();
+        let claims: Vec<_> = (0..5)
+            .map(|i| claim(i + 1, if i == 0 { 0.8 } else { 0.0 }))
+            .collect();
+        let out = entitled(&tree(&groups), &claims, 1.0);
+        assert!((out[0] - 0.8).abs() < 1e-9, "{out:?}");
+        assert!(
+            out[1..].iter().all(|cpus| (cpus - 0.05).abs() < 1e-9),
+            "{out:?}"
+        );
+    }
+
+    #[test]
     fn a_small_demand_still_entitles_to_the_fair_share() {
         let tree = tree(&[container("/a", 100), container("/b", 100)]);
         let out = entitled(&tree, &[claim(1, 0.1), claim(2, 0.0)], 1.0);
@@ -327,9 +354,12 @@ mod tests {
                 .enumerate()
                 .map(|(i, &(demand, _, active))| Claim { group: i + 1, active, demand: demand.min(capacity) })
                 .collect();
-            for value in entitled(&tree, &claims, capacity) {
-                prop_assert!(value >= 0.0 && value <= capacity + 1e-9);
+            let out = entitled(&tree, &claims, capacity);
+            for value in &out {
+                prop_assert!(*value >= 0.0 && *value <= capacity + 1e-9);
             }
+            let active = claims.iter().zip(&out).filter(|(claim, _)| claim.active);
+            prop_assert!(active.map(|(_, value)| value).sum::<f64>() <= capacity + 1e-9);
         }
     }
 }

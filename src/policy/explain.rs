@@ -211,9 +211,9 @@ impl Brain {
                 EntitledView {
                     usage,
                     entitlement,
-                    by: if from.own >= from.fair.min(from.left) {
+                    by: if from.own >= from.left {
                         EntitledBy::Demand
-                    } else if from.left < from.fair {
+                    } else if from.left < from.fair * 0.999 {
                         EntitledBy::Rest
                     } else {
                         EntitledBy::FairShare

@@ -14,6 +14,8 @@ use crate::model::{Bytes, Event, EventKind, Group, Limit, Resource, Span, Time};
 pub(super) const NOISE: f64 = 1.1;
 /// So long a stall is known after it was read last.
 const KNOWN: Span = Span::from_secs(10);
+/// What one needs is known when it was there for so long.
+const NEW: Span = Span::from_secs(3);
 /// CPUs that nobody is blamed for.
 pub(super) const LITTLE: f64 = 0.02;
 /// Part of RAM that one may have over its level and has not taken too much: the level is the least of ten
@@ -51,6 +53,17 @@ fn excess(moment: f64, half: f64, entitled: f64, demand: f64) -> f64 {
     burst.max(lasting) - LITTLE
 }
 
+/// Whether one that used hardly any CPU in the half second before its last 100 ms took more than it may in the last tick:
+/// too short a time to be blamed for it, but long enough to look no further at those who are held.
+pub(super) fn begins(track: &Track) -> bool {
+    let [moment, half] = [Over::Moment, Over::Half].map(|over| track.cpu_use.whole(over));
+    let rested = moment.zip(half).is_some_and(|(moment, half)| {
+        let before = moment.from.usage.advance(half.from.usage);
+        before.over(half.over.advance(moment.over)) < LITTLE
+    });
+    rested && track.usage(Over::Tick) > track.entitlement * NOISE + LITTLE
+}
+
 impl Brain {
     pub(super) fn entitle(&mut self) {
         let capacity = f64::from(self.host.cpus.max(1));
@@ -82,7 +95,8 @@ impl Brain {
             let grows = track.growth(Over::Two) > ram.0 as f64 * 0.005;
             track.memory_excess = if grows { over } else { over * 0.25 };
         }
-        // One that is held takes too much while it takes more than it is guaranteed.
+        // One that is held takes too much while it takes more than it is guaranteed; one that has been found to need
+        // what it takes meanwhile is looked at as everybody else.
         for held in self
             .held
             .iter()
@@ -92,6 +106,7 @@ impl Brain {
                 .index
                 .get(&held.aggressor)
                 .and_then(|&at| self.tracks.get_mut(at))
+                && track.demand.get() < track.entitlement
             {
                 track.excess = track.usage(Over::Moment) - track.entitlement * guarantee;
             }
@@ -175,6 +190,11 @@ impl Brain {
         let Some((when, over, mut harm)) = self.tracks[at].cpu_harm(self.host.cpus) else {
             return;
         };
+        let is_new = self.now.since(self.tracks[at].met) < NEW;
+        if is_new && self.spare(Over::Half) >= SPARE {
+            // There is CPU left, and nobody knows yet what either side needs: who begins waits for a turn.
+            harm.amount = Span::ZERO;
+        }
         if self.is_moved(group, Resource::Cpu) && !self.is_robbed(at) {
             // It waits by our hand: that is answered by raising it, not by blaming its victim.
             harm.amount = Span::ZERO;
@@ -295,7 +315,9 @@ impl Brain {
         let plenty = self
             .available()
             .is_none_or(|available| available > 2.0 * self.policy.memory.reserve.get());
-        let most = self.policy.cpu.demand_max.get() * f64::from(self.host.cpus);
+        let cpus = f64::from(self.host.cpus.max(1));
+        let most = self.policy.cpu.demand_max.get() * cpus;
+        let busy = 1.0 - self.spare(Over::Two);
         let now = self.now;
         for track in &mut self.tracks {
             track.forgive(now);
@@ -310,7 +332,8 @@ impl Brain {
                 .iter()
                 .any(|held| held.aggressor == track.id && held.place.rung().is_hard());
             if spare && !capped {
-                track.learn_demand(now, most);
+                let others = busy - track.usage(Over::Two) / cpus;
+                track.learn_demand(now, others, most);
             } else {
                 track.pause_demand();
             }

@@ -126,12 +126,16 @@ pub(super) struct Seen {
     pub rests: bool,
     /// Likewise, over the last two seconds.
     pub rested: bool,
+    /// The victim gets what it is entitled to, but is behind by what was kept from it before: what is due to it waits.
+    pub behind: bool,
     /// It still wants what this holds back.
     pub wants: bool,
     /// It gets less than it is entitled to, and waits.
     pub starves: bool,
     /// Another suspect took over what this one gave up.
     pub relayed: bool,
+    /// New harm is more likely the doing of another one: who rested and has just begun, or whose experiment runs.
+    pub stirred: bool,
     /// The aggressor still has more than the latest step leaves it: reclaim is under way.
     pub pending: bool,
     /// Memory is short: what was lost before the step comes back slowly.
@@ -328,12 +332,15 @@ impl Intervention {
     fn standing(&self, seen: &Seen, policy: &Policy) -> Move {
         let over_target = seen.harm > self.target(seen.tolerance, policy);
         if self.proof == Proof::Confirmed
-            && over_target
+            && (over_target || seen.behind)
             && !seen.rests
+            && !seen.stirred
             && seen.now >= self.settled
             && seen.now >= self.changed + self.verify(policy)
             && let Some(place) = seen.tighter
             && self.may_take(place, seen)
+            // To catch up a weight is enough, which takes nothing once that is done.
+            && (over_target || !place.rung().is_hard())
         {
             return Move::Tighten(place);
         }
@@ -345,6 +352,7 @@ impl Intervention {
             return seen.looser.map_or(Move::Release, Move::Loosen);
         }
         if seen.starves
+            && !seen.behind
             && seen.calm_for >= Span::from_millis(500)
             && seen.now >= self.no_raise
             && let Some(place) = seen.raised
@@ -456,9 +464,11 @@ mod tests {
             calm_for: Span::ZERO,
             rests: false,
             rested: false,
+            behind: false,
             wants: true,
             starves: false,
             relayed: false,
+            stirred: false,
             pending: false,
             short: false,
             tighter: Some(weight(4)),
@@ -607,6 +617,38 @@ mod tests {
         };
         assert_eq!(judge(0.08), Move::Keep);
         assert_eq!(judge(0.2), Move::Tighten(weight(4)));
+    }
+
+    #[test]
+    fn new_harm_that_is_more_likely_anothers_doing_is_no_reason_to_tighten() {
+        let harmed = Seen {
+            harm: 0.2,
+            stirred: true,
+            ..seen(1_000)
+        };
+        let intervention = held(Proof::Confirmed, weight(9));
+        assert_eq!(intervention.judge(&harmed, &Policy::default()), Move::Keep);
+    }
+
+    #[test]
+    fn one_that_is_behind_is_helped_to_catch_up_by_weights_alone() {
+        let behind = Seen {
+            behind: true,
+            ..seen(1_000)
+        };
+        let judge = |seen| held(Proof::Confirmed, weight(9)).judge(&seen, &Policy::default());
+        assert_eq!(judge(behind), Move::Tighten(weight(4)));
+        let capped = Seen {
+            tighter: Some(Place::Cap(0.2)),
+            ..behind
+        };
+        assert_eq!(judge(capped), Move::Keep);
+        let starving = Seen {
+            starves: true,
+            calm_for: Span::from_secs(1),
+            ..capped
+        };
+        assert_eq!(judge(starving), Move::Keep, "nor is the other raised");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is held: what is seen of it, what its judgement leads to, and what became of its writes.
 
 use super::brain::{Brain, SHORT, SPARE};
-use super::feed::{LITTLE, NOISE};
+use super::feed::{LITTLE, NOISE, begins};
 use super::intervention::{Intervention, Move, Proof, Seen};
 use super::ladder::{self, Place};
 use super::lever;
@@ -11,6 +11,9 @@ use crate::model::{Bytes, End, EventKind, GroupId, Resource, Rung, Span, Verdict
 
 /// One who takes over this part of a device more than it may, while another is held there, has taken over.
 const RELAYED: f64 = 0.25;
+
+/// One to whom more CPU time than this is owed is behind.
+const BEHIND: Span = Span::from_millis(50);
 
 impl Brain {
     /// Whether this container is held on this resource.
@@ -116,6 +119,10 @@ impl Brain {
             calm_for,
             rests: rests(Over::Half),
             rested: rests(Over::Two),
+            behind: resource == Resource::Cpu
+                && victim.is_some_and(|track| {
+                    track.owed() > BEHIND && track.cpu_psi.rate(Over::Half) > LITTLE
+                }),
             wants,
             starves: resource == Resource::Cpu && waits > 0.1 && usage < 0.9 * entitled && !idle,
             relayed: self.tracks.iter().any(|track| {
@@ -129,6 +136,7 @@ impl Brain {
                     && !self.holds(track.id, resource)
                     && took_over
             }) || self.goes_on_elsewhere(held),
+            stirred: resource == Resource::Cpu && self.is_stirred(held),
             pending: aggressor.is_some_and(|track| track.is_over(held.place)),
             short: resource == Resource::Memory && self.available().is_some_and(|now| now < short),
             tighter: ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)
@@ -142,6 +150,22 @@ impl Brain {
             },
             raised: ladder::raised(held.place, &held.bounds),
         }
+    }
+
+    /// Whether another one than this is more likely to do what harm there is now on the CPU: one that has just begun, or
+    /// one whose first step has not been judged yet.
+    fn is_stirred(&self, held: &Intervention) -> bool {
+        let mut others = self
+            .held
+            .iter()
+            .filter(|other| other.resource == Resource::Cpu && other.aggressor != held.aggressor);
+        others.any(|other| matches!(other.proof, Proof::Proving(_)))
+            || self.tracks.iter().any(|track| {
+                track.is_container
+                    && track.id != held.victim
+                    && begins(track)
+                    && !self.holds(track.id, Resource::Cpu)
+            })
     }
 
     /// What a held one would take at once of the next step back, as a part of RAM: all of it where it

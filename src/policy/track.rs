@@ -87,6 +87,9 @@ pub(super) struct Track {
 /// One that stalls for a part of the time like this, though the host has CPU to spare, is taken to get
 /// less than it needs.
 const STALLED: f64 = 0.1;
+/// One that waits this many times as long as the others use the CPU may have waited for them: both are measured to a
+/// scheduler's tick.
+const WAITED: f64 = 1.1;
 /// At most what it needs in this time is owed to a container: nobody gains more by having been harmed.
 const OWED_MOST: Span = Span::from_secs(2);
 
@@ -326,11 +329,16 @@ impl Track {
 
     /// Learns what it needs. Called only while the host has idle CPU over the last two seconds and
     /// this one has no hard limit of ours: then what it uses is what it needs, whoever else stalls.
-    pub(super) fn learn_demand(&mut self, at: Time, most: f64) {
+    ///
+    /// `others` is the part of the host's CPUs that the others used meanwhile. Who waits no longer than that may have waited
+    /// for them; more is its own parallelism, as a hog's. (Two neighbours that meet on a CPU which both leave idle half of the
+    /// time wait for each other for a fifth of it.)
+    pub(super) fn learn_demand(&mut self, at: Time, others: f64, most: f64) {
         let Some(passed) = due(&mut self.credited, at) else {
             return;
         };
-        if self.cpu_psi.whole(Over::Two).is_some() && self.cpu_psi.rate(Over::Two) < STALLED {
+        let stalled = self.cpu_psi.rate(Over::Two);
+        if self.cpu_psi.whole(Over::Two).is_some() && stalled < (others * WAITED).max(STALLED) {
             self.demand.learn(self.usage(Over::Two), passed, most);
         }
     }

@@ -2,7 +2,7 @@
 //! for whom a limit stands, is handed on, or goes back.
 
 use super::world::World;
-use crate::model::{Bytes, EventKind, Group, Knob, Policy, Role, Verdict};
+use crate::model::{Bytes, EventKind, Group, Knob, Policy, Role, Span, Verdict};
 use crate::policy::track::tests::container;
 
 /// Lets it go on for so long while this one stalls a lot, whatever runs beside it.
@@ -47,6 +47,69 @@ fn a_database_that_was_there_first_and_gains_a_page_is_no_aggressor() {
     world.life("/a").has = 50e6;
     world.run(30.0);
     assert!(world.writes.is_empty(), "{:?}", world.told);
+}
+
+/// Bursts that meet: one is at work for 60 % of the time, and whenever the other is.
+fn meet(world: &mut World, seconds: f64) {
+    for tick in 0..(seconds * 50.0) as usize {
+        world.life("/steady").wants = f64::from(u8::from(tick % 5 < 3));
+        world.life("/small").wants = f64::from(u8::from(matches!(tick % 10, 0 | 1 | 5)));
+        world.tick();
+    }
+}
+
+fn neighbours() -> World {
+    let groups = [container("/steady", 100), container("/small", 100)];
+    World::new(&groups, Policy::default())
+}
+
+#[test]
+fn who_begins_beside_another_that_begins_blames_nobody_while_there_is_cpu_left() {
+    let mut world = neighbours();
+    meet(&mut world, 2.0);
+    assert!(world.told.is_empty(), "{:?}", world.told);
+}
+
+#[test]
+fn two_that_meet_are_known_to_need_what_they_take_and_are_left_alone() {
+    let mut world = neighbours();
+    meet(&mut world, 60.0);
+    let steady = world.brain.track(world.id("/steady")).unwrap();
+    assert!(steady.demand.get() > 0.4, "{}", steady.demand.get());
+    assert!(world.writes.is_empty(), "{:?}", world.told);
+}
+
+#[test]
+fn one_that_is_held_and_is_found_to_need_what_it_takes_takes_nothing_from_anybody() {
+    let mut world = World::pair(0.8, Policy::default());
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(2.0);
+    // It gets 45 % of the CPU now, and is entitled to half of it.
+    world.life("/victim").wants = 0.55;
+    world.run(1.0);
+    let hog = world.id("/hog");
+    let excess = |world: &World| world.brain.track(hog).unwrap().excess;
+    assert!(excess(&world) > 0.1, "{}", excess(&world));
+    let track = world.brain.track_mut(hog).unwrap();
+    track.demand.learn(1.0, Span::from_secs(2), 1.0);
+    world.tick();
+    assert!(excess(&world) < 0.0, "{}", excess(&world));
+}
+
+#[test]
+fn of_two_that_share_what_a_victim_leaves_neither_is_raised_while_the_other_is_held() {
+    let mut world = World::new(&three(), Policy::default());
+    world.life("/victim").wants = 0.8;
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.life("/second").wants = 8.0;
+    world.run(3.0);
+    let held: Vec<_> = world.brain.held().map(|held| held.aggressor).collect();
+    assert_eq!(held.len(), 2, "{:?}", world.told);
+    let before = world.writes.len();
+    world.run(10.0);
+    assert_eq!(world.writes.len(), before, "{:?}", &world.writes[before..]);
 }
 
 #[test]

@@ -474,9 +474,12 @@ fn a_raised_side_goes_back_where_it_takes_more_than_it_may_and_a_service_waits()
     let mut world = beside_services();
     let side = (world.id("/machine.slice"), Knob::CpuWeight);
     assert!(world.knobs.contains_key(&side), "{:?}", world.told);
-    // The raised one takes more than it may, and a service waits.
+    // The raised one takes more than it may, and a service waits for what the hog leaves now.
     world.life("/machine.slice/victim").wants = 8.0;
     world.life("/system.slice/ssh.service").wants = 0.3;
-    world.run(4.0);
+    world.life("/system.slice/hog").wants = 0.0;
+    world.run(1.0);
     assert!(!world.knobs.contains_key(&side), "{:?}", world.told);
+    let own = (world.id("/system.slice/hog"), Knob::CpuWeight);
+    assert!(world.knobs.contains_key(&own), "{:?}", world.told);
 }
