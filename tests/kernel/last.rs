@@ -44,7 +44,7 @@ fn memory() {
         let bomb = rig.group("bomb");
         let originals = bomb.knobs();
         let daemon = rig.governor(&format!(
-            "[pids]\nenforce = false\n[memory]\nkill = {kill}\n"
+            "[cpu]\nenforce = false\n[pids]\nenforce = false\n[memory]\nkill = {kill}\n"
         ));
         let client = Load::start(
             &victim,
