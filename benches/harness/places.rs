@@ -15,6 +15,8 @@ pub(crate) struct Places {
 
 /// In memory.
 const WORK: &str = "/run/governor-bench";
+/// What stands for the number of CPUs.
+pub(crate) const CPUS: &str = "{cpus}";
 /// Below a folder on a disk.
 const DATA: &str = "governor-bench-data";
 
@@ -47,7 +49,7 @@ impl Places {
     }
 
     /// The words with `{work}`, `{data}`, `{groups}` (where the containers' cgroups are) and `{device}` replaced by paths, `{data.number}` and
-    /// `{device.number}` by `MAJOR:MINOR`, as in `io.max`.
+    /// `{device.number}` by `MAJOR:MINOR`, as in `io.max`, and `{cpus}` by how many there are.
     ///
     /// # Errors
     /// A device is wanted, and none was named.
@@ -63,7 +65,8 @@ impl Places {
         let mut text = text
             .replace("{work}", &self.work.0.to_string_lossy())
             .replace("{data}", &self.data.0.to_string_lossy())
-            .replace("{groups}", &Scene::stage().to_string_lossy());
+            .replace("{groups}", &Scene::stage().to_string_lossy())
+            .replace(CPUS, &cpus().to_string());
         if text.contains("{data.number}") {
             let device = std::fs::metadata(&self.data.0)?.dev();
             text = text.replace("{data.number}", &number(device));
@@ -79,6 +82,10 @@ impl Places {
         }
         Ok(text)
     }
+}
+
+fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 fn number(device: u64) -> String {
@@ -121,5 +128,10 @@ mod tests {
         assert!(refused.to_string().contains("--device"), "{refused}");
         let filled = places.one("{work}/redis.sock").expect("a path");
         assert!(filled.ends_with("work/redis.sock"), "{filled}");
+        let filled = places.one("{cpus}").expect("a number");
+        assert!(
+            filled.parse::<usize>().is_ok_and(|cpus| cpus > 0),
+            "{filled}"
+        );
     }
 }

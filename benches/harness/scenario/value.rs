@@ -2,6 +2,7 @@
 
 use super::{Class, Clock};
 use crate::loads;
+use crate::places::CPUS;
 use clap::Parser;
 use toml::de::DeValue;
 
@@ -137,7 +138,11 @@ pub(super) fn load(value: &DeValue<'_>) -> Result<Vec<String>, String> {
 
 /// What the loads' parser says of these words.
 fn tried(words: &[String], times: &[&str]) -> Result<(), String> {
-    let words = words.iter().map(String::as_str);
+    // A number is wanted where one will stand.
+    let words = words.iter().map(|word| match word.as_str() {
+        CPUS => "1",
+        other => other,
+    });
     let line = std::iter::once("load")
         .chain(words)
         .chain(times.iter().copied());
