@@ -68,7 +68,10 @@ enum Verb {
         /// Print the catalogue of attacks as a table of Markdown instead.
         #[arg(long)]
         attacks: bool,
-        /// The folder of all scenarios, for that table.
+        /// Write the arms side by side instead, into this folder: a table of Markdown, and a picture for each machine.
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["attacks", "out"])]
+        side_by_side: Option<PathBuf>,
+        /// The folder of all scenarios, for the catalogue.
         #[arg(long, value_name = "DIR", default_value = "benches/scenarios")]
         scenarios: PathBuf,
         /// Fail where something that a scenario promises of the governor does not hold.
@@ -164,9 +167,14 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             records,
             out,
             attacks,
+            side_by_side,
             scenarios,
             strict,
         } => {
+            if let Some(folder) = side_by_side {
+                write_all(&folder, format::side::files(&sessions(&records)?)?)?;
+                return Ok(ExitCode::SUCCESS);
+            }
             if attacks {
                 let known = scenario::find::find(&scenarios, &[])?;
                 print!("{}", format::attacks::attacks(&sessions(&records)?, &known));
@@ -258,15 +266,20 @@ fn sessions(records: &[PathBuf]) -> anyhow::Result<Vec<study::Session>> {
     study::sessions(lines)
 }
 
+fn write_all<N: AsRef<Path>>(folder: &Path, files: Vec<(N, String)>) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    for (name, text) in files {
+        let path = folder.join(name);
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
 fn report(records: &[PathBuf], out: Option<&Path>, strict: bool) -> anyhow::Result<ExitCode> {
     let sessions = sessions(records)?;
     print!("{}", format::table::table(&sessions));
     if let Some(folder) = out {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        for (name, text) in format::files(&sessions)? {
-            let path = folder.join(name);
-            std::fs::write(&path, text).with_context(|| path.display().to_string())?;
-        }
+        write_all(folder, format::files(&sessions)?)?;
     }
     let broken = sessions
         .iter()

@@ -7,6 +7,7 @@ mod hlog;
 mod json;
 mod page;
 mod plot;
+pub(crate) mod side;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;

@@ -46,6 +46,12 @@ fn picture(
         .replace(INK_TEXT, "currentColor"))
 }
 
+/// A picture as a file of its own, which has no page to take its colours from.
+pub(super) fn alone(picture: &str) -> String {
+    let own = "<svg style=\"color: #1b1f24; background: #ffffff\" ";
+    picture.replacen("<svg ", own, 1)
+}
+
 fn text(size: u32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK)
 }

@@ -1,4 +1,4 @@
-use super::{files, show, table};
+use super::{files, show, side, table};
 use crate::study::fields::{FIELDS, Unit};
 use crate::study::tests::{SCENARIO, session, three};
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
@@ -34,6 +34,20 @@ fn pictures_take_the_pages_colour_and_width() {
         !page.contains("<svg width"),
         "a picture has a width of its own"
     );
+}
+
+#[test]
+fn side_by_side_is_a_table_and_a_picture_with_colours_of_its_own() {
+    let files = side::files(&[session(three())]).expect("pictures can be drawn");
+    let [(picture, svg), (table, text)] = &files[..] else {
+        panic!("not two files");
+    };
+    assert!(picture.ends_with(".svg") && text.contains(picture));
+    assert!(svg.starts_with("<svg style=\"color: "), "{}", &svg[..60]);
+    assert_eq!(table, "SIDE-BY-SIDE.md");
+    let harm = text.lines().find(|line| line.starts_with("| `paper`"));
+    assert_eq!(harm.map(|line| line.matches('|').count()), Some(5));
+    assert!(text.contains("| nobody |"), "{text}");
 }
 
 #[test]
