@@ -2,8 +2,7 @@
 //!
 //! Each ring keeps points at least a tenth of its span apart, so that twelve of them reach back
 //! over the whole span whatever the tick is. A rate is the difference of the newest point and the
-//! youngest one that is at least a span old; while history is shorter, of the oldest there is. Which that is
-//! is looked for once, when a reading is taken: with thousands of containers most are asked far oftener than read.
+//! youngest one that is at least a span old; while history is shorter, of the oldest there is.
 
 use crate::model::{Span, Time};
 
@@ -41,17 +40,11 @@ struct Point<P> {
 
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-#[serde(bound(
-    serialize = "P: Copy + serde::Serialize",
-    deserialize = "P: serde::Deserialize<'de>"
-))]
+#[serde(bound(serialize = "P: Copy + serde::Serialize"))]
 struct Ring<P> {
     points: [Option<Point<P>>; POINTS],
     #[serde(deserialize_with = "place")]
     next: usize,
-    /// Which point the newest reading is compared with.
-    #[serde(skip)]
-    from: usize,
 }
 
 /// Where the next point goes: within the ring, whatever the text says.
@@ -79,45 +72,12 @@ impl<P> From<Point<P>> for (Time, P) {
 
 /// The recent past of one value, over several spans at once.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(from = "Kept<P>")]
-#[serde(bound(
-    serialize = "P: Copy + serde::Serialize",
-    deserialize = "P: Copy + serde::Deserialize<'de>"
-))]
+#[serde(deny_unknown_fields)]
+#[serde(bound(serialize = "P: Copy + serde::Serialize"))]
 pub(super) struct Windows<P> {
     rings: [Ring<P>; SPANS.len()],
     previous: Option<Point<P>>,
     newest: Option<Point<P>>,
-}
-
-/// What of it is in a checkpoint.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Kept<P> {
-    rings: [Ring<P>; SPANS.len()],
-    previous: Option<Point<P>>,
-    newest: Option<Point<P>>,
-}
-
-impl<P: Copy> From<Kept<P>> for Windows<P> {
-    fn from(kept: Kept<P>) -> Windows<P> {
-        let Kept {
-            mut rings,
-            previous,
-            newest,
-        } = kept;
-        if let Some(newest) = newest {
-            for (ring, span) in rings.iter_mut().zip(SPANS) {
-                ring.from = ring.oldest();
-                ring.reach(newest.at - span);
-            }
-        }
-        Windows {
-            rings,
-            previous,
-            newest,
-        }
-    }
 }
 
 /// How a value changed over a span.
@@ -136,46 +96,18 @@ impl<P: Copy> Ring<P> {
         Ring {
             points: [None; POINTS],
             next: 0,
-            from: 0,
         }
     }
 
     fn push(&mut self, point: Point<P>, span: Span) {
         let before = (self.next + POINTS - 1) % POINTS;
-        let is_close = |last: Point<P>| point.at.since(last.at).0 < span.0 / 10;
-        if !self.points[before].is_some_and(is_close) {
-            let is_lost = self.points[self.next].is_some() && self.from == self.next;
-            self.points[self.next] = Some(point);
-            self.next = (self.next + 1) % POINTS;
-            if is_lost {
-                self.from = self.next;
-            }
+        if let Some(last) = self.points[before]
+            && point.at.since(last.at).0 < span.0 / 10
+        {
+            return;
         }
-        self.reach(point.at - span);
-    }
-
-    /// Goes on to the youngest point that is not after `edge`. Time does not go back, so neither does this.
-    fn reach(&mut self, edge: Time) {
-        loop {
-            let after = (self.from + 1) % POINTS;
-            let is_old = |point: Point<P>| point.at <= edge;
-            if after == self.next || !self.points[after].is_some_and(is_old) {
-                return;
-            }
-            self.from = after;
-        }
-    }
-
-    /// The point that the newest reading is compared with.
-    fn compared(&self) -> Option<Point<P>> {
-        self.points.get(self.from).copied().flatten()
-    }
-
-    /// Where the oldest point is.
-    fn oldest(&self) -> usize {
-        let places = (0..POINTS).map(|i| (self.next + i) % POINTS);
-        let mut kept = places.filter(|&at| self.points[at].is_some());
-        kept.next().unwrap_or(0)
+        self.points[self.next] = Some(point);
+        self.next = (self.next + 1) % POINTS;
     }
 
     /// Oldest first.
@@ -220,10 +152,10 @@ impl<P: Copy> Windows<P> {
         let newest = self.newest?;
         let from = match over {
             Over::Tick => self.previous?,
-            Over::Moment => self.rings[0].compared()?,
-            Over::Half => self.rings[1].compared()?,
-            Over::Two => self.rings[2].compared()?,
-            Over::Ten => self.rings[3].compared()?,
+            Over::Moment => self.reach(0, newest.at)?,
+            Over::Half => self.reach(1, newest.at)?,
+            Over::Two => self.reach(2, newest.at)?,
+            Over::Ten => self.reach(3, newest.at)?,
         };
         let over = newest.at.since(from.at);
         (over > Span::ZERO).then_some(Change {
@@ -248,6 +180,16 @@ impl<P: Copy> Windows<P> {
     /// All values kept of the longest span, oldest first.
     pub(super) fn long(&self) -> impl Iterator<Item = P> + '_ {
         self.rings[SPANS.len() - 1].iter().map(|point| point.value)
+    }
+
+    fn reach(&self, ring: usize, now: Time) -> Option<Point<P>> {
+        let edge = now - SPANS[ring];
+        let ring = &self.rings[ring];
+        ring.iter()
+            .take_while(|point| point.at <= edge)
+            .last()
+            .or_else(|| ring.iter().next())
+            .copied()
     }
 }
 
