@@ -11,9 +11,10 @@ const SCAN_APART: Span = Span::from_millis(200);
 const SCANS_SAVED: u64 = 4;
 /// A change is looked at so much later: a container comes in several steps.
 const SETTLES: Span = Span::from_millis(20);
-/// What one scan had no time for is looked at so much later, and no sooner than after so many times as long as it took:
-/// whoever makes groups by the thousand must not take the loop from those who are harmed.
+/// What one scan had no time for is looked at so much later.
 const GOES_ON: Span = Span::from_millis(50);
+/// And no sooner than after so many times as long as the scan took: whoever makes groups by the thousand must not
+/// take the loop from those who are harmed.
 const RESTS: f64 = 3.0;
 
 /// When the tree is looked at after a change: soon, as long as changes are few. (Seen with containers that live for

@@ -18,7 +18,7 @@ const TOLD_APART: Span = Span::from_secs(1);
 
 /// No cap on one that has been known for less: nobody can tell yet what it needs, and a cap, other than
 /// a weight, takes it away. (Seen after a restart of the governor in an attack: the victim was capped.)
-const KNOWN: Span = Span::from_secs(3);
+pub(super) const KNOWN: Span = Span::from_secs(3);
 
 impl Brain {
     /// Whether one may be capped at all, whatever else speaks for it.

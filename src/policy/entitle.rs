@@ -25,7 +25,7 @@ pub(super) struct Entitled {
     pub own: f64,
     /// Its fair share.
     pub fair: f64,
-    /// That, and its part of what all demands leave.
+    /// Its own, and its part of what all demands leave.
     pub left: f64,
 }
 

@@ -213,6 +213,7 @@ impl Brain {
                     entitlement,
                     by: if from.own >= from.left {
                         EntitledBy::Demand
+                    // Not by the rounding of a sum.
                     } else if from.left < from.fair * 0.999 {
                         EntitledBy::Rest
                     } else {

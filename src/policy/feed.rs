@@ -1,6 +1,7 @@
 //! What was done to whom in this tick, and who took too much meanwhile: entitlements, harm, buckets,
 //! ledgers; and in calm, what is learned.
 
+use super::answer;
 use super::brain::{Brain, RESOURCES, SHORT, SPARE};
 use super::entitle::Claim;
 use super::harm::Harm;
@@ -14,8 +15,6 @@ use crate::model::{Bytes, Event, EventKind, Group, Limit, Resource, Span, Time};
 pub(super) const NOISE: f64 = 1.1;
 /// So long a stall is known after it was read last.
 const KNOWN: Span = Span::from_secs(10);
-/// What one needs is known when it was there for so long.
-const NEW: Span = Span::from_secs(3);
 /// CPUs that nobody is blamed for.
 pub(super) const LITTLE: f64 = 0.02;
 /// Part of RAM that one may have over its level and has not taken too much: the level is the least of ten
@@ -190,7 +189,7 @@ impl Brain {
         let Some((when, over, mut harm)) = self.tracks[at].cpu_harm(self.host.cpus) else {
             return;
         };
-        let is_new = self.now.since(self.tracks[at].met) < NEW;
+        let is_new = self.now.since(self.tracks[at].met) < answer::KNOWN;
         if is_new && self.spare(Over::Half) >= SPARE {
             // There is CPU left, and nobody knows yet what either side needs: who begins waits for a turn.
             harm.amount = Span::ZERO;

@@ -136,7 +136,9 @@ impl Brain {
                     && !self.holds(track.id, resource)
                     && took_over
             }) || self.goes_on_elsewhere(held),
-            stirred: resource == Resource::Cpu && self.is_stirred(held),
+            stirred: resource == Resource::Cpu
+                && held.proof == Proof::Confirmed
+                && self.is_stirred(held),
             pending: aggressor.is_some_and(|track| track.is_over(held.place)),
             short: resource == Resource::Memory && self.available().is_some_and(|now| now < short),
             tighter: ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)

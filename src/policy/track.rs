@@ -331,8 +331,7 @@ impl Track {
     /// this one has no hard limit of ours: then what it uses is what it needs, whoever else stalls.
     ///
     /// `others` is the part of the host's CPUs that the others used meanwhile. Who waits no longer than that may have waited
-    /// for them; more is its own parallelism, as a hog's. (Two neighbours that meet on a CPU which both leave idle half of the
-    /// time wait for each other for a fifth of it.)
+    /// for them; more is its own parallelism, as a hog's.
     pub(super) fn learn_demand(&mut self, at: Time, others: f64, most: f64) {
         let Some(passed) = due(&mut self.credited, at) else {
             return;
