@@ -13,11 +13,13 @@ pub(crate) const RULE: &str = "Contained: in the median over the rounds the vict
 alone, and its p99 while the attack lasts, its first moment included, is at most twice what it is alone or 1.2 times what it is \
 with the hand; nobody but the aggressors is refused a fork or met by the kernel's OOM killer. Framing: besides, no innocent is \
 held. On the governor: besides, its loop wakes at most 50 ms late (99th percentile). Benign: nobody is held by more than a \
-weight, and nobody at all in a round whose ungoverned run is contained by the same rule.";
+weight, and nobody at all in a round whose ungoverned run harms nobody: at least 90 % of the answers, p99 at most 1.5 times alone.";
 
 const THROUGHPUT: f64 = 0.9;
 const TIMES_ALONE: f64 = 2.0;
 const TIMES_ORACLE: f64 = 1.2;
+/// Who is kept waiting half as long again as alone is harmed, though no attack is needed to do that.
+const TIMES_HARMED: f64 = 1.5;
 const LATE_MS: f64 = 50.0;
 
 /// What the record says of the governor in one scenario.
@@ -134,7 +136,7 @@ impl Study {
         let mut here = alone.filter(|one| one.run.round == round);
         here.any(|one| {
             one.figures.throughput.is_some_and(|part| part < THROUGHPUT)
-                || one.figures.times.is_some_and(|times| times > TIMES_ALONE)
+                || one.figures.times.is_some_and(|times| times > TIMES_HARMED)
         })
     }
 
