@@ -76,8 +76,8 @@ impl Board {
         self.told.load_full()
     }
 
-    /// Publishes a status. For the loop: at the end of a tick, at least once a second in alert and
-    /// whenever a refresh is asked for.
+    /// Publishes a status. For the loop: at the end of a tick, whenever a refresh is asked for, and once a second
+    /// on a host of few containers.
     pub fn publish(&self, status: Status) {
         let at = Instant::now();
         self.posted.store(Some(Arc::new(Posted { status, at })));

@@ -17,6 +17,10 @@ const GOES_ON: Span = Span::from_millis(50);
 /// take the loop from those who are harmed.
 const RESTS: f64 = 3.0;
 
+/// So many doorbells are armed in one quiet tick: each starts a thread of the kernel's, which waits for its turn among all
+/// that want to run.
+pub(super) const BELLS_A_TICK: usize = 4;
+
 /// When the tree is looked at after a change: soon, as long as changes are few. (Seen with containers that live for
 /// two seconds: at 200 ms after each change the next one had a fifth of a second unseen.)
 #[derive(Clone, Copy, Debug)]
@@ -138,28 +142,24 @@ impl Loop {
         self.brain.adopt(&self.tree, now);
         self.recorder.tree(now, &self.tree);
         self.sampler.hold(&mut self.forest, &self.tree);
-        self.arm();
+        // Nobody needs a bell in an alert, and to hang one up or take one down takes its time.
+        self.bells_due = true;
     }
 
-    /// Arms the doorbells of all but the silent ones.
-    pub(super) fn arm(&mut self) {
+    /// Arms the doorbells of all but the silent ones, so many new ones at most, and takes down the others.
+    pub(super) fn arm(&mut self, new: usize) {
         self.silent.clear();
         self.silent.extend(silent(&self.brain));
-        let armed = if self.silent.is_empty() {
-            self.waiter.keep_doorbells(&mut self.forest, &self.tree)
-        } else {
-            let mut others = self.tree.clone();
-            for group in &mut others.groups {
-                if self.silent.contains(&group.id) {
-                    group.member = Member::Inner;
-                }
-            }
-            self.waiter.keep_doorbells(&mut self.forest, &others)
-        };
+        let silent = &self.silent;
+        let may_ring = |id: GroupId| !silent.contains(&id);
+        let armed = self
+            .waiter
+            .keep_doorbells(&mut self.forest, &self.tree, &may_ring, new);
         self.gauges.doorbells = armed.bells;
+        self.bells_due = armed.later > 0;
         // Silence that we want is no deafness: of those groups the next look a second later is enough.
         let none = armed.bells == 0 && self.silent.is_empty();
-        self.deaf = none || armed.left_out > 0 || armed.failed.is_some();
+        self.deaf = none || armed.left_out > 0 || armed.later > 0 || armed.failed.is_some();
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::act::usual_state;
-use super::discover::{ScanTurns, silent};
+use super::discover::{BELLS_A_TICK, ScanTurns, silent};
 use super::inbox::Request;
 use super::pacing::Pacing;
 use super::publish::{Gauges, tell, tell_set_again};
@@ -20,6 +20,8 @@ use crate::policy::Brain;
 
 /// Held knobs are looked at, leases expire, and the status is published this often.
 const CHORES_APART: Span = Span::from_secs(1);
+/// Of more containers than these no status is made but for those who ask: it reads a file and writes a line for each.
+const PUBLISHED_UNASKED: usize = 100;
 /// Likewise while what is held stands in calm: then they are the longest that a victim waits for us.
 const CHORES_IN_WATCH: Span = Span::from_secs(5);
 /// What is held is looked at when somebody wrote it, but no sooner after the last look.
@@ -51,6 +53,8 @@ pub(super) struct Loop {
     pub(super) held: Vec<(GroupId, Resource)>,
     /// Those whose doorbells are not armed.
     pub(super) silent: Vec<GroupId>,
+    /// Whether some are to have doorbells that are not armed yet, or some to lose theirs.
+    pub(super) bells_due: bool,
     /// Whether some have no doorbell at all: then nothing but the tick sees new harm there.
     pub(super) deaf: bool,
     pub(super) ids: Vec<GroupId>,
@@ -98,6 +102,8 @@ pub fn run(
 impl Loop {
     fn first_look(&mut self) {
         self.scan_whole();
+        // Nobody waits yet.
+        self.arm(usize::MAX);
         self.tick(false);
         self.publish();
     }
@@ -144,7 +150,7 @@ impl Loop {
             self.tick(wakes.doorbell);
             if now.since(self.chores) >= self.chores_apart() {
                 self.chores(now);
-                refresh = true;
+                refresh |= self.watched.len() <= PUBLISHED_UNASKED;
             }
             if refresh {
                 self.publish();
@@ -267,8 +273,9 @@ impl Loop {
         self.pace = step.pace;
         self.matters.clear();
         self.matters.extend_from_slice(&step.matters);
-        if !silent(&self.brain).eq(self.silent.iter().copied()) {
-            self.arm();
+        self.bells_due |= !silent(&self.brain).eq(self.silent.iter().copied());
+        if self.bells_due && self.pace != Pace::Alert {
+            self.arm(BELLS_A_TICK);
         }
         if wrote && !self.written {
             self.watch_knobs();

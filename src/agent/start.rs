@@ -119,6 +119,7 @@ impl Loop {
             matters: Vec::new(),
             held: Vec::new(),
             silent: Vec::new(),
+            bells_due: false,
             deaf: false,
             ids: Vec::new(),
             sample: Sample::default(),

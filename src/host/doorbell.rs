@@ -60,8 +60,10 @@ impl RingsAt {
 pub struct Armed {
     /// Doorbells that can ring.
     pub bells: u32,
-    /// Groups without one, because there are too many.
+    /// Those that are not there, because there are too many.
     pub left_out: u32,
+    /// Those that are not there yet: they are armed next time.
+    pub later: u32,
     /// The last reason why one could not be armed.
     pub failed: Option<Absent>,
 }
@@ -96,24 +98,35 @@ impl Doorbells {
         }
     }
 
-    /// Arms what the topology watches and disarms the others.
+    /// Arms what the topology watches and `may_ring`, and disarms the others; so many new ones at most. To arm
+    /// one takes the kernel the start of a thread, which waits for its turn among all that run.
     pub(super) fn keep(
         &mut self,
         epoll: BorrowedFd<'_>,
         forest: &mut Forest<LinuxTree>,
         topology: &Topology,
+        may_ring: &dyn Fn(GroupId) -> bool,
+        mut new: usize,
     ) -> Armed {
         let mut armed = Armed::default();
         let mut gone = std::mem::take(&mut self.numbers);
         for (_, group) in topology.watched() {
+            if !may_ring(group.id) {
+                continue;
+            }
             for (resource, file) in BELLS {
                 let key = (group.id, resource);
                 if let Some(number) = gone.remove(&key) {
                     self.numbers.insert(key, number);
                 } else if self.numbers.len() + gone.len() >= self.most {
                     armed.left_out += 1;
-                } else if let Err(why) = self.arm(epoll, forest, key, file) {
-                    armed.failed = Some(why);
+                } else if new == 0 {
+                    armed.later += 1;
+                } else {
+                    new -= 1;
+                    if let Err(why) = self.arm(epoll, forest, key, file) {
+                        armed.failed = Some(why);
+                    }
                 }
             }
         }

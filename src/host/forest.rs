@@ -11,7 +11,7 @@
 //! theirs alone.
 //! Every access fails alone: a group that vanishes takes nothing with it but its own subtree.
 
-use super::files::{Changes, Listing, Opened, TreeFiles};
+use super::files::{Listing, Opened, TreeFiles};
 use super::recognise::recognise;
 use crate::model::{Absent, GroupId, Member, Reading};
 use std::collections::HashMap;
@@ -30,12 +30,15 @@ use walk::Walk;
 /// No group with a longer path is looked at: nested groups could otherwise make paths of megabytes.
 pub const PATH_MAX: usize = 4096;
 
+/// As many new groups are opened in one scan even if hardly any are known.
+const OPENED_LEAST: usize = 8;
+
 /// What the walk may grow to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Groups that are known at once.
     pub groups: usize,
-    /// Groups that are opened in one scan; each costs about 50 us.
+    /// Groups that are opened in one scan, at most; each costs about 50 us.
     pub opened_per_scan: usize,
 }
 
@@ -92,6 +95,8 @@ pub struct Forest<T: TreeFiles> {
     reread: bool,
     /// Whose turn of [`Extent::Next`] it was last.
     doubted: usize,
+    /// What the last walk met.
+    last: Scan,
     listing: Listing,
     changes: Vec<GroupId>,
 }
@@ -138,6 +143,7 @@ impl<T: TreeFiles> Forest<T> {
             refreshed: 0,
             reread: false,
             doubted: 0,
+            last: Scan::default(),
             listing: Listing::default(),
             changes: Vec::new(),
         }
@@ -177,9 +183,22 @@ impl<T: TreeFiles> Forest<T> {
     /// # Errors
     /// Why the root could not be opened: nothing else can fail as a whole.
     pub fn scan(&mut self, extent: Extent, is_container: &dyn Fn(&[u8]) -> bool) -> Reading<Scan> {
-        self.mark(extent);
+        if !self.mark(extent) && !self.order.is_empty() && !self.last.unfinished {
+            return Ok(Scan {
+                changed: false,
+                ..self.last
+            });
+        }
+        // Of few that are known few are taken in at once: whoever makes forty must not hold the loop. Of many it is
+        // more, lest each of a thousand have the whole tree built anew.
+        let most = (self.order.len() / 8).max(OPENED_LEAST);
+        self.walk(most.min(self.limits.opened_per_scan), is_container)
+    }
+
+    /// Walks over all that is known, lists what is stale, and opens so many new groups at most.
+    fn walk(&mut self, most: usize, is_container: &dyn Fn(&[u8]) -> bool) -> Reading<Scan> {
         self.walks += 1;
-        let mut walk = Walk::new(self.limits.opened_per_scan, is_container);
+        let mut walk = Walk::new(most, is_container);
         let root = match self.order.first() {
             Some(&root) => root,
             None => {
@@ -196,26 +215,17 @@ impl<T: TreeFiles> Forest<T> {
         let current = self.walks;
         self.nodes.retain(|_, node| node.walk == current);
         walk.scan.changed |= self.nodes.len() != known;
+        self.last = walk.scan;
         Ok(walk.scan)
     }
 
-    /// Scans until everything is known: nobody shall be judged by half of a tree. However fast others
-    /// are made meanwhile, it ends when the most groups that can be known could be.
+    /// Looks at everything in one scan, however long that takes: nobody shall be judged by half of a tree.
     ///
     /// # Errors
     /// As [`scan`](Forest::scan).
     pub fn scan_whole(&mut self, is_container: &dyn Fn(&[u8]) -> bool) -> Reading<Scan> {
-        let rounds = self.limits.groups / self.limits.opened_per_scan.max(1);
-        let mut whole = self.scan(Extent::All, is_container)?;
-        for _ in 0..rounds {
-            if !whole.unfinished {
-                break;
-            }
-            let changed = whole.changed;
-            whole = self.scan(Extent::Changed, is_container)?;
-            whole.changed |= changed;
-        }
-        Ok(whole)
+        self.mark(Extent::All);
+        self.walk(self.limits.groups, is_container)
     }
 
     /// How many groups are known.
@@ -256,26 +266,6 @@ impl<T: TreeFiles> Forest<T> {
             }
         }
         changed
-    }
-
-    /// Marks the directories that must be listed again.
-    fn mark(&mut self, extent: Extent) {
-        self.changes.clear();
-        let told = self.files.changes(&mut self.changes);
-        if extent == Extent::All || told == Changes::Lost {
-            self.nodes.values_mut().for_each(|node| node.stale = true);
-        }
-        if let Extent::Next(count) = extent {
-            for _ in 0..count.min(self.order.len()) {
-                self.doubted = (self.doubted + 1) % self.order.len();
-                self.changes.extend(self.order.get(self.doubted));
-            }
-        }
-        for id in &self.changes {
-            if let Some(node) = self.nodes.get_mut(id) {
-                node.stale = true;
-            }
-        }
     }
 
     /// Takes one group into the walk's order, with its children behind it.

@@ -52,8 +52,15 @@ pub trait Wait<T: TreeFiles> {
     /// Whose doorbells rang in the last wait.
     fn rung(&self) -> &[(GroupId, Resource)];
 
-    /// Arms the doorbells of what the topology watches, and disarms the others.
-    fn keep_doorbells(&mut self, forest: &mut Forest<T>, topology: &Topology) -> Armed;
+    /// Arms the doorbells of what the topology watches and `may_ring`, and disarms the others; so many new ones
+    /// at most.
+    fn keep_doorbells(
+        &mut self,
+        forest: &mut Forest<T>,
+        topology: &Topology,
+        may_ring: &dyn Fn(GroupId) -> bool,
+        new: usize,
+    ) -> Armed;
 
     /// Wants to be told of changes in the tree again: to be called before the scan that answers
     /// one, so that none is lost in between.
@@ -232,8 +239,15 @@ impl Wait<LinuxTree> for Waiter {
         &self.rung
     }
 
-    fn keep_doorbells(&mut self, forest: &mut Forest<LinuxTree>, topology: &Topology) -> Armed {
-        self.doorbells.keep(self.epoll.as_fd(), forest, topology)
+    fn keep_doorbells(
+        &mut self,
+        forest: &mut Forest<LinuxTree>,
+        topology: &Topology,
+        may_ring: &dyn Fn(GroupId) -> bool,
+        new: usize,
+    ) -> Armed {
+        let epoll = self.epoll.as_fd();
+        self.doorbells.keep(epoll, forest, topology, may_ring, new)
     }
 
     fn watch_tree(&mut self) {
@@ -313,8 +327,15 @@ impl Wait<FakeTree> for FakeWaiter {
         &[]
     }
 
-    fn keep_doorbells(&mut self, _forest: &mut Forest<FakeTree>, topology: &Topology) -> Armed {
-        let bells = topology.watched().count() * 2;
+    fn keep_doorbells(
+        &mut self,
+        _forest: &mut Forest<FakeTree>,
+        topology: &Topology,
+        may_ring: &dyn Fn(GroupId) -> bool,
+        _new: usize,
+    ) -> Armed {
+        let ringing = topology.watched().filter(|(_, group)| may_ring(group.id));
+        let bells = ringing.count() * 2;
         Armed {
             bells: u32::try_from(bells).unwrap_or(u32::MAX),
             ..Armed::default()
@@ -443,11 +464,19 @@ mod tests {
         });
         assert_eq!(topology.watched().count(), 1);
         // An ordinary file takes the line, but epoll does not take the file.
-        let armed = waiter.keep_doorbells(&mut forest, &topology);
+        let all = |_: GroupId| true;
+        let later = waiter.keep_doorbells(&mut forest, &topology, &all, 0);
+        assert_eq!((later.later, later.failed), (2, None));
+        let none = waiter.keep_doorbells(&mut forest, &topology, &|_| false, 9);
+        assert_eq!(none, Armed::default());
+        let armed = waiter.keep_doorbells(&mut forest, &topology, &all, 9);
         assert_eq!(armed.bells, 0);
         assert_eq!(armed.failed, Some(Absent::Denied));
         let mut few = Waiter::new(forest.files(), RINGS_AT, 0).unwrap();
-        assert_eq!(few.keep_doorbells(&mut forest, &topology).left_out, 2);
+        assert_eq!(
+            few.keep_doorbells(&mut forest, &topology, &all, 9).left_out,
+            2
+        );
     }
 
     #[test]

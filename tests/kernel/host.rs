@@ -140,7 +140,7 @@ fn doorbell() {
     let topology = known.scan(Extent::All);
     let rings_at = RingsAt::new(Survey::take().trigger, Share::new(0.025)).expect("triggers");
     let mut waiter = Waiter::new(known.forest.files(), rings_at, 100).expect("descriptors");
-    let armed = waiter.keep_doorbells(&mut known.forest, &topology);
+    let armed = waiter.keep_doorbells(&mut known.forest, &topology, &|_| true, 99);
     assert_eq!((armed.bells, armed.left_out, armed.failed), (4, 0, None));
     let soon = |ms| HostClock.now() + Span::from_millis(ms);
     let timed_out = Wakes {
@@ -170,7 +170,12 @@ fn doorbell() {
     while waiter.wait(soon(200)) != timed_out {}
     waiter.watch_tree();
     let topology = known.scan(Extent::Changed);
-    assert_eq!(waiter.keep_doorbells(&mut known.forest, &topology).bells, 2);
+    assert_eq!(
+        waiter
+            .keep_doorbells(&mut known.forest, &topology, &|_| true, 99)
+            .bells,
+        2
+    );
 }
 
 fn throttled() {

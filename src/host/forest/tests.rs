@@ -318,7 +318,7 @@ fn too_many_groups_are_left_out_and_the_hosts_own_come_first() {
         ..Limits::default()
     };
     let mut forest = Forest::new(tree.clone(), limits);
-    let met = scan(&mut forest, Extent::All);
+    let met = forest.scan_whole(&|_| false).unwrap();
     assert!(met.left_out > 0);
     let again = scan(&mut forest, Extent::Changed);
     assert_eq!(again.left_out, met.left_out, "they are still left out");
@@ -364,12 +364,17 @@ fn a_scan_opens_a_bounded_number_of_groups_and_the_next_ones_do_the_rest() {
         ..Limits::default()
     };
     let mut forest = Forest::new(tree.clone(), limits);
-    let mut scans = 1;
-    while scan(&mut forest, Extent::Changed).unfinished {
-        scans += 1;
-    }
-    assert_eq!(scans, 3);
+    let scans = |forest: &mut Forest<FakeTree>| {
+        let more = |_: &u32| scan(forest, Extent::Changed).unfinished;
+        (2..).take_while(more).last().unwrap_or(1)
+    };
+    assert_eq!(scans(&mut forest), 4, "eight in each");
     assert_eq!(forest.topology(&plain()).groups.len(), 27);
+    (25..90).for_each(|n| _ = tree.add(docker(n)));
+    forest.scan_whole(&|_| false).unwrap();
+    (90..120).for_each(|n| _ = tree.add(docker(n)));
+    assert_eq!(scans(&mut forest), 3, "ten in each: of many more is known");
+    assert_eq!(forest.topology(&plain()).groups.len(), 122);
 }
 
 #[test]
@@ -453,7 +458,7 @@ fn no_path_grows_without_bound() {
     }
     tree.add(&path);
     let mut forest = forest(&tree);
-    assert!(scan(&mut forest, Extent::All).left_out > 0);
+    assert!(forest.scan_whole(&|_| false).unwrap().left_out > 0);
     let topology = forest.topology(&plain());
     assert!(topology.groups.iter().all(|g| g.path.len() <= PATH_MAX));
     assert!(topology.groups.len() > 20);

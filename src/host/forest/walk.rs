@@ -1,6 +1,7 @@
-//! The order of one walk, and what it met.
+//! What a walk has to list anew, its order, and what it met.
 
-use super::Scan;
+use super::{Extent, Forest, Kind, Scan};
+use crate::host::files::{Changes, TreeFiles};
 use crate::model::GroupId;
 use std::collections::VecDeque;
 
@@ -39,5 +40,32 @@ impl<'a> Walk<'a> {
         } else {
             self.delegated.push_back(id);
         }
+    }
+}
+
+impl<T: TreeFiles> Forest<T> {
+    /// Marks the directories that must be listed again; whether there are any.
+    pub(super) fn mark(&mut self, extent: Extent) -> bool {
+        self.changes.clear();
+        let told = self.files.changes(&mut self.changes);
+        let all = extent == Extent::All || told == Changes::Lost;
+        if all {
+            self.nodes.values_mut().for_each(|node| node.stale = true);
+        }
+        if let Extent::Next(count) = extent {
+            for _ in 0..count.min(self.order.len()) {
+                self.doubted = (self.doubted + 1) % self.order.len();
+                self.changes.extend(self.order.get(self.doubted));
+            }
+        }
+        let mut any = all;
+        for id in &self.changes {
+            if let Some(node) = self.nodes.get_mut(id) {
+                node.stale = true;
+                // What is below a container is not looked at.
+                any |= !matches!(node.kind, Kind::Top(_));
+            }
+        }
+        any
     }
 }
