@@ -9,6 +9,7 @@ use super::lift::Lifting;
 use super::tasks;
 use super::throttle::{self, Throttle};
 use super::track::Track;
+use super::window::Over;
 use crate::model::{
     Absent, Bytes, DEVICES, End, Event, EventKind, GroupId, Knobs, Limit, Resource, Span, WhyNobody,
 };
@@ -73,9 +74,10 @@ impl Brain {
         let found = self.whom(resource, victim)?;
         let mut acted = false;
         for aggressor in found.iter() {
-            acted |= self.begin(resource, aggressor, victim);
+            acted |= self.begin(resource, aggressor, victim, found);
         }
         if acted {
+            self.go_on_with(victim, found);
             let case = self.case(resource, victim);
             for aggressor in found.iter() {
                 self.chronicle.decided(aggressor, resource, &case);
@@ -91,11 +93,17 @@ impl Brain {
         // Of tasks nothing has to be proved: who is clamped starts no more, whoever else does. So one after
         // the other is, however many are alike.
         let one_by_one = resource == Resource::Pids;
-        let proving = |held: &Intervention| {
-            held.resource == resource && matches!(held.proof, Proof::Proving(_))
-        };
-        if !one_by_one && self.held.iter().any(proving) {
-            return Err(WhyNobody::Busy);
+        let mut proving = self
+            .held
+            .iter()
+            .filter(|held| held.resource == resource && matches!(held.proof, Proof::Proving(_)));
+        if !one_by_one && let Some(first) = proving.next() {
+            let is_open = |held: &Intervention| held.is_open_to(victim, self.now, &self.policy);
+            return if is_open(first) && proving.all(is_open) {
+                self.who_joins(resource, victim)
+            } else {
+                Err(WhyNobody::Busy)
+            };
         }
         let track = self.track(victim).ok_or(WhyNobody::NoExcess)?;
         let ledger = &track.strain(resource).ledger;
@@ -147,9 +155,10 @@ impl Brain {
         resource: Resource,
         aggressor: GroupId,
         victim: GroupId,
+        with: Culprits,
     ) -> bool {
         let now = self.now;
-        let Some(first) = self.first_step(resource, aggressor, victim) else {
+        let Some(first) = self.first_step(resource, aggressor, victim, with) else {
             return false;
         };
         let FirstStep {
@@ -202,6 +211,7 @@ impl Brain {
             changed: now,
             renewed: now,
             hold: self.hold_of(aggressor),
+            tries: 0,
             settled: now,
             no_raise: now,
             stood: None,
@@ -245,13 +255,14 @@ impl Brain {
         }
     }
 
-    /// The first step on one aggressor; `None` where nothing may be written that moves it and nobody
-    /// else.
+    /// The first step on one aggressor, who is held `with` others; `None` where nothing may be written that moves
+    /// it and nobody else.
     pub(super) fn first_step(
         &self,
         resource: Resource,
         aggressor: GroupId,
         victim: GroupId,
+        with: Culprits,
     ) -> Option<FirstStep> {
         let (suspect, harmed) = (self.track(aggressor)?, self.track(victim)?);
         if suspect.protected {
@@ -276,12 +287,14 @@ impl Brain {
             Resource::Cpu => {
                 let lever = lever::find(&self.tree, suspect.group, harmed.group)?;
                 let guaranteed = suspect.entitlement * guarantee;
+                // Of one that waited a little all along, the mean of its bucket's time tells too little.
+                let severity = harm.max(harmed.cpu.rate(Over::Moment));
                 let first = |at: usize, others: f64| FirstCpu {
                     guaranteed,
                     others,
                     shared: capacity * self.shares.above(&self.tree, at),
-                    beside: self.shares.beside(&self.tree, at),
-                    harm,
+                    beside: self.beside(at, harmed.group, with),
+                    harm: severity,
                 };
                 let mut weight = |at: usize, others: f64| {
                     bounds.original = self.tree.groups[at].knobs;

@@ -56,6 +56,19 @@ impl Culprits {
     pub(super) fn iter(&self) -> impl Iterator<Item = GroupId> + '_ {
         self.who.iter().flatten().copied()
     }
+
+    /// This one alone.
+    pub(super) fn one(id: GroupId) -> Culprits {
+        let mut who = [None; JOINT];
+        who[0] = Some(id);
+        Culprits { who }
+    }
+
+    /// Those of them; `None` where none is.
+    pub(super) fn only(self, are: impl Fn(GroupId) -> bool) -> Option<Culprits> {
+        let who = self.who.map(|one| one.filter(|id| are(*id)));
+        who.iter().any(Option::is_some).then_some(Culprits { who })
+    }
 }
 
 impl Ledger {
@@ -146,9 +159,7 @@ impl Ledger {
     /// The most blamed alone, however many are alike; `None` where nobody is left.
     pub(super) fn most_blamed(&self, may_be_held: impl Fn(GroupId) -> bool) -> Option<Culprits> {
         let (id, _) = self.ranked().find(|(id, _)| may_be_held(*id))?;
-        let mut who = [None; JOINT];
-        who[0] = Some(id);
-        Some(Culprits { who })
+        Some(Culprits::one(id))
     }
 
     /// Whether this one is the most blamed, or within `margin` of it.

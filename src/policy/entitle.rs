@@ -178,12 +178,17 @@ impl Shares {
         let Some(parent) = tree.groups.get(group).and_then(|g| g.parent) else {
             return 0.0;
         };
-        let own = if self.active.get(group) == Some(&true) {
+        let own = self.active_weight(tree, group);
+        (self.siblings.get(parent).copied().unwrap_or(0.0) - own).max(0.0)
+    }
+
+    /// The weight with which `group` competes beside its siblings: none where nobody in it is active.
+    pub(super) fn active_weight(&self, tree: &Topology, group: usize) -> f64 {
+        if self.active.get(group) == Some(&true) {
             weight(tree, group)
         } else {
             0.0
-        };
-        (self.siblings.get(parent).copied().unwrap_or(0.0) - own).max(0.0)
+        }
     }
 
     /// The share of the whole that `group`'s parent gets among the active.

@@ -3,6 +3,7 @@
 use super::brain::{Brain, SHORT, SPARE};
 use super::feed::{LITTLE, NOISE, begins};
 use super::intervention::{Intervention, Move, Proof, Seen};
+use super::joint::{LEAST, TAKES_OVER};
 use super::ladder::{self, Place};
 use super::lever;
 use super::track::Track;
@@ -127,7 +128,7 @@ impl Brain {
             starves: resource == Resource::Cpu && waits > 0.1 && usage < 0.9 * entitled && !idle,
             relayed: self.tracks.iter().any(|track| {
                 let took_over = match resource {
-                    Resource::Cpu => track.excess > 0.25 * entitled.max(0.1),
+                    Resource::Cpu => track.excess > TAKES_OVER * entitled.max(LEAST),
                     Resource::Io => track.io_excess > RELAYED,
                     Resource::Memory | Resource::Pids => false,
                 };
@@ -367,8 +368,10 @@ impl Brain {
                 if let Some(accuser) = self.accuser(&self.held[at]) {
                     self.held[at].victim = accuser;
                 }
-                self.held[at].proof = Proof::Confirmed;
-                self.held[at].since = now;
+                let held = &mut self.held[at];
+                held.tries += u32::from(held.is_tried_back());
+                held.proof = Proof::Confirmed;
+                held.since = now;
                 if let Some(track) = self.track_mut(aggressor) {
                     track.strike(now);
                 }

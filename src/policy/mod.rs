@@ -29,6 +29,7 @@
 //! | `judge` | what becomes of what is held? |
 //! | `hold` | how is it written, renewed and given back, and what became of that? |
 //! | `answer` | whom does an alarm lead to, and with which first step? |
+//! | `joint` | who is held together, and what is left to each? |
 //! | `brain` | the order of these steps |
 //! | `chronicle` | what was done before? |
 //! | `suspects` | who else was it, and why is that one not held? |
@@ -51,6 +52,7 @@ mod feed;
 mod harm;
 mod hold;
 mod intervention;
+mod joint;
 mod judge;
 mod kill;
 mod ladder;

@@ -66,7 +66,7 @@ impl Brain {
         if held.resource != Resource::Cpu {
             return Wait::Room;
         }
-        let after = self.policy.release.escape.max(held.hold);
+        let after = held.tried_after(&self.policy);
         let left = after.advance(self.now.since(held.changed));
         Wait::Demand {
             trial_s: held.is_tried_back().then(|| left.as_secs_f64()),

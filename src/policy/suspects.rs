@@ -105,7 +105,7 @@ impl Brain {
         match self.whom(resource, victim) {
             Err(why) => Some(why),
             Ok(found) => {
-                let has_lever = |id| self.first_step(resource, id, victim).is_some();
+                let has_lever = |id| self.first_step(resource, id, victim, found).is_some();
                 (!found.iter().any(has_lever)).then_some(WhyNobody::NoLever)
             }
         }
@@ -244,7 +244,8 @@ impl<'b> Contest<'b> {
         if matches!(self.found, Err(WhyNobody::NoMargin)) {
             return Fate::Crowd;
         }
-        let step = brain.first_step(self.resource, track.id, self.victim.id);
+        let with = self.found.unwrap_or(Culprits::one(track.id));
+        let step = brain.first_step(self.resource, track.id, self.victim.id, with);
         step.map_or(Fate::NoLever, |_| Fate::Next)
     }
 

@@ -55,6 +55,11 @@ impl Throttle {
         }
     }
 
+    /// The greater of each: never nothing, which the kernel refuses.
+    pub(super) fn most(self, other: Throttle) -> Throttle {
+        self.each(other, u64::max)
+    }
+
     /// Half of it; `None` at the policy's floors.
     pub(super) fn tighter(self, policy: &Policy) -> Option<Throttle> {
         let next = self.each(self, |now, _| now / 2).at_least(policy);

@@ -2,7 +2,7 @@
 //! for whom a limit stands, is handed on, or goes back.
 
 use super::world::World;
-use crate::model::{Bytes, EventKind, Group, Knob, Policy, Role, Span, Verdict};
+use crate::model::{Bytes, EventKind, Group, Knob, KnobValue, Policy, Role, Span, Verdict};
 use crate::policy::track::tests::container;
 
 /// Lets it go on for so long while this one stalls a lot, whatever runs beside it.
@@ -304,4 +304,41 @@ fn with_cpus_idle_a_moments_wait_is_nobodys_doing() {
         world.tick();
     }
     assert!(world.told.is_empty(), "{:?}", world.told);
+}
+
+#[test]
+fn those_who_begin_one_after_the_other_are_held_in_one_experiment_and_share_what_it_leaves() {
+    let paths = ["/one", "/two", "/three", "/four"];
+    let mut groups = vec![container("/victim", 100)];
+    groups.extend(paths.map(|path| container(path, 100)));
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/victim").wants = 0.8;
+    world.run(10.0);
+    for (at, path) in paths.into_iter().enumerate() {
+        world.life(path).wants = 1.0;
+        world.run(0.02 * at as f64);
+    }
+    world.run(0.3);
+    assert_eq!(world.brain.held().count(), 4, "{:?}", world.told);
+    let together: u32 = world
+        .brain
+        .held()
+        .map(
+            |held| match world.knobs.get(&(held.lever, Knob::CpuWeight)) {
+                Some(KnobValue::Weight(weight)) => weight.get(),
+                other => panic!("{other:?}"),
+            },
+        )
+        .sum();
+    assert!(together <= 12, "{together}: a tenth of all that is weighed");
+    world.run(1.0);
+    let confirmed = |kind: &&EventKind| matches!(kind, EventKind::Proved(Verdict::Confirmed));
+    assert_eq!(
+        world.told.iter().filter(confirmed).count(),
+        4,
+        "{:?}",
+        world.told
+    );
+    let other = |kind: &EventKind| matches!(kind, EventKind::Proved(verdict) if *verdict != Verdict::Confirmed);
+    assert!(!world.has_told(other), "{:?}", world.told);
 }

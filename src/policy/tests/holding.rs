@@ -6,6 +6,7 @@ use crate::model::{
     Absent, EventKind, Group, GroupId, Knob, KnobValue, Others, Outcome, Policy, Resource, Role,
     Verdict, Weight, Written,
 };
+use crate::policy::blame::Culprits;
 use crate::policy::track::tests::{container, pod_container, service};
 
 /// A pair under attack, until the hog is held.
@@ -116,8 +117,16 @@ fn two_of_one_pod_in_a_shared_slice_have_one_hold_of_their_pods_weight() {
     let (one, two) = (id("/pods/a/one"), id("/pods/a/two"));
     let (beside, victim) = (id("/pods/b/other"), id("/docker/victim"));
     // The pod's weight is the lever of the first, and would be the inner weight of the second.
-    assert!(world.brain.begin(Resource::Cpu, one, beside));
-    assert!(world.brain.begin(Resource::Cpu, two, victim));
+    assert!(
+        world
+            .brain
+            .begin(Resource::Cpu, one, beside, Culprits::one(one))
+    );
+    assert!(
+        world
+            .brain
+            .begin(Resource::Cpu, two, victim, Culprits::one(two))
+    );
     assert_eq!(world.brain.held().count(), 1);
     world.run(60.0);
     assert!(world.knobs.is_empty(), "{:?}", world.knobs);

@@ -1,0 +1,105 @@
+//! Several who harm one victim together: who joins an experiment that has just begun, and what all in it are left.
+
+use super::blame::{Culprits, JOINT};
+use super::brain::Brain;
+use super::intervention::Proof;
+use super::ladder::Place;
+use super::lever::{self, Lever};
+use crate::model::{GroupId, Resource, WhyNobody};
+
+/// Who takes this part of its entitlement over it, now that another one is held, has taken over: a neighbour that is a
+/// little over what it may take has not, and waits for the verdict.
+pub(super) const TAKES_OVER: f64 = 0.25;
+/// No entitlement counts for fewer CPUs there.
+pub(super) const LEAST: f64 = 0.1;
+
+impl Brain {
+    /// Who is as much to blame as those whose experiment has just begun. Of several who begin together one is over what
+    /// it may take a few ticks before the others. (Seen with four hogs of one thread each: one was held after 40 ms, and
+    /// the others waited for its verdict until 262.)
+    pub(super) fn who_joins(
+        &self,
+        resource: Resource,
+        victim: GroupId,
+    ) -> Result<Culprits, WhyNobody> {
+        let ledger = self
+            .track(victim)
+            .map(|track| &track.strain(resource).ledger);
+        let is_new = |id: GroupId| !self.holds(id, resource);
+        let may_be = |id: GroupId| {
+            let track = self.track(id);
+            !is_new(id)
+                || track.is_some_and(|track| {
+                    !track.protected
+                        && track.exonerated(resource).is_none()
+                        && track.excess > TAKES_OVER * track.entitlement.max(LEAST)
+                })
+        };
+        // They have been at it for less time than those who are held already.
+        let margin = self.policy.detect.margin * self.policy.detect.margin;
+        let alike = ledger.map(|ledger| ledger.culprits(margin, may_be));
+        alike
+            .and_then(Result::ok)
+            .flatten()
+            .and_then(|alike| alike.only(is_new))
+            .ok_or(WhyNobody::Busy)
+    }
+
+    /// Those whose experiment others have joined: it begins anew, and their first step with it, which was made as if the others
+    /// kept their full weight.
+    pub(super) fn go_on_with(&mut self, victim: GroupId, joined: Culprits) {
+        let now = self.now;
+        for at in 0..self.held.len() {
+            let held = &self.held[at];
+            if held.since == now || !held.is_open_to(victim, now, &self.policy) {
+                continue;
+            }
+            let first = self.first_step(Resource::Cpu, held.aggressor, victim, joined);
+            let same = first.filter(|first| first.lever == held.lever);
+            let deeper = same.map(|first| first.place).filter(|first| {
+                matches!((first, held.place), (Place::Weight(new), Place::Weight(old)) if *new < old)
+            });
+            let verify = held.verify(&self.policy);
+            let held = &mut self.held[at];
+            held.changed = now;
+            held.proof = Proof::Proving(now + verify);
+            if let Some(place) = deeper {
+                held.tightest = place;
+                self.write(at, place, true);
+            }
+        }
+    }
+
+    /// What competes with the weight of this group: of those who are held beside it what they are left, and nothing of those
+    /// who are to be held `with` it.
+    pub(super) fn beside(&self, at: usize, harmed: usize, with: Culprits) -> f64 {
+        let parent = self.tree.groups.get(at).and_then(|group| group.parent);
+        let is_beside = |other: usize| {
+            other != at && self.tree.groups.get(other).and_then(|group| group.parent) == parent
+        };
+        let mut lowered = [None; JOINT];
+        let mut beside = self.shares.beside(&self.tree, at);
+        for held in &self.held {
+            if let (Place::Weight(left), Some((lever, _))) =
+                (held.place, self.tree.find(held.lever))
+                && is_beside(lever)
+            {
+                let full = self.shares.active_weight(&self.tree, lever);
+                beside -= (full - f64::from(left.get())).max(0.0);
+            }
+        }
+        for (slot, id) in lowered.iter_mut().zip(with.iter()) {
+            let suspect = self.track(id).filter(|_| !self.holds(id, Resource::Cpu));
+            *slot = suspect.and_then(|suspect| lever::find(&self.tree, suspect.group, harmed));
+        }
+        for (place, slot) in lowered.iter().enumerate() {
+            if let Some(Lever::Weight(lever)) = slot
+                && is_beside(*lever)
+                && !lowered[..place].contains(slot)
+            {
+                beside -= self.shares.active_weight(&self.tree, *lever);
+            }
+        }
+        beside.max(0.0)
+    }
+}
