@@ -183,7 +183,8 @@ impl<T: TreeFiles> Forest<T> {
     /// # Errors
     /// Why the root could not be opened: nothing else can fail as a whole.
     pub fn scan(&mut self, extent: Extent, is_container: &dyn Fn(&[u8]) -> bool) -> Reading<Scan> {
-        if !self.mark(extent) && !self.order.is_empty() && !self.last.unfinished {
+        let is_whole = !self.last.unfinished && self.last.failed.is_none();
+        if !self.mark(extent) && is_whole && !self.order.is_empty() {
             return Ok(Scan {
                 changed: false,
                 ..self.last
