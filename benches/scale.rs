@@ -21,7 +21,7 @@ use counting::allocations_of;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use governor::agent::act::{BootId, Idled, Journal, KnobText, Record, StoredPath};
 use governor::config::ContainerGlobs;
-use governor::host::{Extent, Forest, HostClock, Limits, LinuxTree, Rules, Sampler};
+use governor::host::{Forest, HostClock, Limits, LinuxTree, Rules, Sampler};
 use governor::model::{ContainerView, GroupId, Knob, Policy, Sample, Span, Status, Time, Topology};
 use governor::policy::Brain;
 use governor::report::{Paint, json_text, status_text};
@@ -234,7 +234,7 @@ fn watching(count: usize) -> (Forest<LinuxTree>, Sampler<LinuxTree>, Vec<GroupId
     };
     let mut forest = Forest::new(files, limits);
     forest
-        .scan(Extent::All, &|path| globs.is_container(path))
+        .scan_whole(&|path| globs.is_container(path))
         .expect("a scan");
     let topology = forest.topology(&Rules {
         original: &|_, _| None,

@@ -9,7 +9,7 @@
 mod counting;
 
 use counting::allocations_of;
-use governor::host::{Extent, FakeClock, FakeTree, Forest, Limits, Rules, Sampler};
+use governor::host::{FakeClock, FakeTree, Forest, Limits, Rules, Sampler};
 use governor::kernel::{
     boot_config, controllers, cpu_max, flat, knob, loadavg, meminfo, nested, pids, proc_stat, psi,
     schedstat, self_cgroup, single,
@@ -132,7 +132,7 @@ fn a_ticks_reading_allocates_nothing_once_it_is_under_way() {
         tree.set(&inner, "cpu.max", "20000 100000\n");
     }
     let mut forest = Forest::new(tree, Limits::default());
-    forest.scan(Extent::All, &|_| false).expect("a root");
+    forest.scan_whole(&|_| false).expect("a root");
     let topology = forest.topology(&Rules {
         original: &|_, _| None,
         name: &|_, _| None,
