@@ -72,7 +72,7 @@ impl Loop {
         usize::try_from(turns).unwrap_or(usize::MAX)
     }
 
-    /// Looks at the whole tree, in as many scans as it takes: for the first look, when nobody waits yet.
+    /// Looks at the whole tree in one scan, however long that takes: for the first look, when nobody waits yet.
     pub(super) fn scan_whole(&mut self) {
         self.scan_by(Forest::scan_whole);
     }
@@ -138,6 +138,7 @@ impl Loop {
         if unnamed {
             self.side.names_wanted.ask();
         }
+        self.gauges.keep_only(&self.watched);
         let now = HostClock.now();
         self.brain.adopt(&self.tree, now);
         self.recorder.tree(now, &self.tree);

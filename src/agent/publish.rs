@@ -79,6 +79,12 @@ impl Gauges {
         });
     }
 
+    /// Forgets what was read of those who are gone.
+    pub(super) fn keep_only(&mut self, watched: &[GroupId]) {
+        let known: HashSet<GroupId> = watched.iter().copied().collect();
+        self.readings.retain(|id, _| known.contains(id));
+    }
+
     pub(super) fn sampled(&mut self, sample: &Sample) {
         self.ticks += 1;
         self.cpus = sample.host.cpus;
@@ -204,8 +210,6 @@ impl Loop {
 
     fn containers(&mut self) -> Vec<crate::model::ContainerView> {
         let mut views = Vec::with_capacity(self.gauges.readings.len());
-        let known: HashSet<GroupId> = self.tree.watched().map(|(_, group)| group.id).collect();
-        self.gauges.readings.retain(|id, _| known.contains(id));
         for (_, group) in self.tree.watched() {
             let id = group.id;
             let pids = self.forest.pids(id);
@@ -272,5 +276,25 @@ impl Loop {
             }
         }
         views
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_those_who_are_gone_nothing_is_kept() {
+        let mut gauges = Gauges::new(Time(0));
+        let mut sample = Sample::default();
+        for id in 1..=3 {
+            let mut read = ContainerSample::unread(GroupId(id), Time(0));
+            read.cpu = Err(Absent::Gone);
+            sample.containers.push(read);
+        }
+        gauges.sampled(&sample);
+        gauges.keep_only(&[GroupId(2)]);
+        let kept: Vec<_> = gauges.readings.into_keys().collect();
+        assert_eq!(kept, [GroupId(2)]);
     }
 }

@@ -265,15 +265,15 @@ impl Brain {
         let (mut urgent, mut unanswered) = (false, false);
         // Who has just come is watched closely, whatever the doorbells say; so is who got back a device, or CPUs, that he
         // had taken from others; and so are all while others may still join an experiment.
-        let is_new = |since: Time| self.now.since(since) < NEWCOMER;
+        let is_recent = |since: Time| self.now.since(since) < NEWCOMER;
         urgent |= self
             .tracks
             .iter()
-            .any(|track| track.is_container && is_new(track.met));
+            .any(|track| track.is_container && is_recent(track.met));
         urgent |= self.held.iter().any(|held| {
             let is_given_back = matches!(held.place, Place::Cap(_) | Place::Throttle(_))
                 && matches!(held.proof, Proof::Releasing(_));
-            is_new(held.changed)
+            is_recent(held.changed)
                 && (is_given_back || held.is_open_to(held.victim, self.now, &self.policy))
         });
         for at in 0..self.tracks.len() {

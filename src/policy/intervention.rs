@@ -366,7 +366,7 @@ impl Intervention {
         let calm = (seen.calm_for >= policy.release.quiet && !over_target) || seen.rested;
         let is_due = calm && (!seen.wants || self.may_try(seen, policy));
         if age >= self.hold && (is_due || (self.is_owed() && self.may_try(seen, policy))) {
-            return self.first_back(seen);
+            return self.first_back(seen).map_or(Move::Release, Move::Loosen);
         }
         if seen.starves
             && !seen.behind
@@ -411,18 +411,17 @@ impl Intervention {
             .max(self.hold)
     }
 
-    /// The first step back: of one that wants all that it is kept from there is no use in going slowly. It would take each
+    /// Where the first step back leads to; `None`: to the original. Of one that wants all that it is kept from there is no use in going slowly. It would take each
     /// step, and the victim would wait through all of them. (Seen on a disk that gives 400 operations: of each trial's
     /// second every read waited twice as long, and of half of it not enough to alarm.)
-    fn first_back(&self, seen: &Seen) -> Move {
+    pub(super) fn first_back(&self, seen: &Seen) -> Option<Place> {
         let took = match (self.place, self.bounds.took) {
             (Place::Throttle(now), Some(took)) if seen.wants => {
                 Some(Place::Throttle(now.most(took)))
             }
             _ => None,
         };
-        let place = took.filter(|place| *place != self.place);
-        place.or(seen.looser).map_or(Move::Release, Move::Loosen)
+        took.filter(|place| *place != self.place).or(seen.looser)
     }
 
     /// Whether it is tried back some time, whatever the held one wants.

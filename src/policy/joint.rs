@@ -5,6 +5,7 @@ use super::brain::Brain;
 use super::intervention::Proof;
 use super::ladder::Place;
 use super::lever::{self, Lever};
+use super::track::Track;
 use crate::model::{GroupId, Resource, WhyNobody};
 
 /// Who takes this part of its entitlement over it, now that another one is held, has taken over: a neighbour that is a
@@ -25,16 +26,16 @@ impl Brain {
         let ledger = self
             .track(victim)
             .map(|track| &track.strain(resource).ledger);
-        let is_new = |id: GroupId| !self.holds(id, resource);
-        let may_be = |id: GroupId| {
-            let track = self.track(id);
-            !is_new(id)
-                || track.is_some_and(|track| {
-                    !track.protected
-                        && track.exonerated(resource).is_none()
-                        && track.excess > TAKES_OVER * track.entitlement.max(LEAST)
-                })
+        // One that is moved along, as the sidecar of a held one is, has joined already.
+        let has_joined = |track: &Track| self.is_moved(track.group, resource);
+        let has_taken_over = |track: &Track| {
+            !track.protected
+                && track.exonerated(resource).is_none()
+                && track.excess > TAKES_OVER * track.entitlement.max(LEAST)
         };
+        let track = |id: GroupId| self.track(id);
+        let is_new = |id| track(id).is_some_and(|track| !has_joined(track));
+        let may_be = |id| track(id).is_some_and(|track| has_joined(track) || has_taken_over(track));
         // They have been at it for less time than those who are held already.
         let margin = self.policy.detect.margin * self.policy.detect.margin;
         let alike = ledger.map(|ledger| ledger.culprits(margin, may_be));
@@ -77,17 +78,21 @@ impl Brain {
         let is_beside = |other: usize| {
             other != at && self.tree.groups.get(other).and_then(|group| group.parent) == parent
         };
-        let mut lowered = [None; JOINT];
         let mut beside = self.shares.beside(&self.tree, at);
         for held in &self.held {
-            if let (Place::Weight(left), Some((lever, _))) =
-                (held.place, self.tree.find(held.lever))
+            // The weight stands below a cap that came later, too.
+            let weight = held.places().find_map(|place| match place {
+                Place::Weight(weight) => Some(f64::from(weight.get())),
+                _ => None,
+            });
+            if let (Some(left), Some((lever, _))) = (weight, self.tree.find(held.lever))
                 && is_beside(lever)
             {
                 let full = self.shares.active_weight(&self.tree, lever);
-                beside -= (full - f64::from(left.get())).max(0.0);
+                beside -= (full - left).max(0.0);
             }
         }
+        let mut lowered = [None; JOINT];
         for (slot, id) in lowered.iter_mut().zip(with.iter()) {
             let suspect = self.track(id).filter(|_| !self.holds(id, Resource::Cpu));
             *slot = suspect.and_then(|suspect| lever::find(&self.tree, suspect.group, harmed));

@@ -46,7 +46,7 @@ impl Brain {
         ReleaseView {
             waits: waits.all,
             earliest_s: waits.longest.as_secs_f64(),
-            steps: way_back(held),
+            steps: way_back(held, seen),
             step_s: policy.step.as_secs_f64(),
             lease_s: (held.renewed + policy.lease).since(now).as_secs_f64(),
         }
@@ -92,9 +92,12 @@ impl Waits {
 }
 
 /// Steps from where it stands to the original.
-fn way_back(held: &Intervention) -> u32 {
-    let mut place = Some(held.place);
-    let mut steps = 0;
+fn way_back(held: &Intervention, seen: &Seen) -> u32 {
+    let mut place = match held.proof {
+        Proof::Releasing(_) => seen.looser,
+        _ => held.first_back(seen),
+    };
+    let mut steps = 1;
     while let Some(at) = place.filter(|_| steps < STEPS_MAX) {
         steps += 1;
         place = match at {

@@ -69,3 +69,32 @@ impl<T: TreeFiles> Forest<T> {
         any
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{FakeTree, Limits};
+    use crate::model::Absent;
+
+    #[test]
+    fn the_turn_of_a_container_is_no_walk_and_what_failed_is_walked_to_again() {
+        let tree = FakeTree::new();
+        for n in 0..3 {
+            tree.add(format!("/docker-{n:064x}.scope"));
+        }
+        let mut forest = Forest::new(tree.clone(), Limits::default());
+        let mut scan = |extent| {
+            let before = forest.walks;
+            let met = forest.scan(extent, &|_| false);
+            (forest.walks - before, met.map(|scan| scan.failed))
+        };
+        assert_eq!(scan(Extent::Changed).0, 1, "the first look");
+        let turns: u64 = (0..4).map(|_| scan(Extent::Next(1)).0).sum();
+        assert_eq!(turns, 1, "of the root alone");
+        tree.fail("/", None, crate::host::Operation::List, Absent::Errno(12));
+        assert_eq!(scan(Extent::All), (1, Ok(Some(Absent::Errno(12)))));
+        tree.heal();
+        assert_eq!(scan(Extent::Changed), (1, Ok(None)));
+        assert_eq!(scan(Extent::Changed), (0, Ok(None)));
+    }
+}

@@ -99,3 +99,15 @@ fn an_old_alarm_that_nothing_answers_does_not_slow_the_answer_to_a_new_one() {
     }
     assert!(alert);
 }
+
+#[test]
+fn who_has_just_come_is_watched_closely_for_half_a_second() {
+    let mut world = World::pair(0.3, Policy::default());
+    world.run(5.0);
+    assert_eq!(world.pace, Pace::Quiet);
+    world.adopt(&["/victim", "/hog", "/new"].map(|path| container(path, 100)));
+    world.run(0.4);
+    assert_eq!(world.pace, Pace::Alert);
+    world.run(0.2);
+    assert_eq!(world.pace, Pace::Quiet);
+}

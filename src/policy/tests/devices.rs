@@ -2,8 +2,8 @@
 
 use super::world::{CONFIRMED, DISK, World};
 use crate::model::{
-    EventKind, Group, IoMax, Knob, KnobValue, Limit, PerDevice, Policy, Resource, Role, Verdict,
-    WhyNobody,
+    EventKind, Group, IoMax, Knob, KnobValue, Limit, Pace, PerDevice, Policy, Resource, Role, Time,
+    Verdict, WhyNobody,
 };
 use crate::policy::track::tests::container;
 
@@ -59,6 +59,20 @@ fn a_throttle_is_tried_back_and_set_again_while_the_flood_lasts() {
     assert!(retightened.count() >= 2, "{:?}", world.told);
     assert!(world.has_told(|kind| matches!(kind, EventKind::Loosened { .. })));
     assert_eq!(world.role("/hog"), Role::Aggressor);
+}
+
+#[test]
+fn one_that_wants_all_that_it_is_kept_from_gets_it_at_once_and_is_watched_closely() {
+    let mut world = pair(50.0);
+    world.life("/hog").reads = 10_000.0;
+    let tried = |world: &World| world.has_told(|kind| matches!(kind, EventKind::Loosened { .. }));
+    while !tried(&world) {
+        world.run(0.02);
+        assert!(world.now < Time(60_000_000), "{:?}", world.told);
+    }
+    assert_eq!(world.pace, Pace::Alert);
+    let operations = throttle(&world, "/hog").unwrap();
+    assert!(operations > 200, "{operations}: half of the disk at least");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use super::world::World;
 use crate::model::{
     Absent, EventKind, Group, GroupId, Knob, KnobValue, Others, Outcome, Policy, Resource, Role,
-    Verdict, Weight, Written,
+    Verdict, Weight, WhyNobody, Written,
 };
 use crate::policy::blame::Culprits;
 use crate::policy::track::tests::{container, pod_container, service};
@@ -130,6 +130,29 @@ fn two_of_one_pod_in_a_shared_slice_have_one_hold_of_their_pods_weight() {
     assert_eq!(world.brain.held().count(), 1);
     world.run(60.0);
     assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+}
+
+#[test]
+fn a_sidecar_that_is_moved_along_does_not_begin_the_experiment_anew() {
+    let groups = [
+        container("/docker/victim", 100),
+        pod_container("/pods/a/one", "a"),
+        pod_container("/pods/a/two", "a"),
+    ];
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/docker/victim").wants = 0.8;
+    world.run(10.0);
+    world.life("/pods/a/one").wants = 4.0;
+    world.life("/pods/a/two").wants = 4.0;
+    while world.brain.held().next().is_none() {
+        world.tick();
+    }
+    world.tick();
+    assert_eq!(world.brain.held().count(), 1, "one weight moves both");
+    let joins = world
+        .brain
+        .who_joins(Resource::Cpu, world.id("/docker/victim"));
+    assert_eq!(joins, Err(WhyNobody::Busy));
 }
 
 #[test]
