@@ -17,8 +17,9 @@ check: ## format, lints, documentation, dependencies: what CI checks
 	RUSTDOCFLAGS="-D warnings" .ci/part documentation cargo doc --no-deps --locked
 	.ci/part dependencies .ci/deny --log-level error check bans licenses sources
 
+# COVERAGE=PERCENT runs those here as `make coverage` does: CI has not the time to run them twice.
 test: ## all tests: here, and on real kernels 6.1 and 6.12 in the lab, with docker and podman (short campaigns, short bench)
-	.ci/part tests cargo test --locked
+	.ci/part tests $(if $(COVERAGE),.ci/coverage $(COVERAGE),cargo test --locked)
 	.ci/part harness-tests cargo test --locked --features bench --bin governor-bench
 	.ci/part kernels tests/kernel/run --short
 	.ci/part full-system tests/kernel/campaign --short
