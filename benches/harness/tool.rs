@@ -111,8 +111,8 @@ impl Tool {
     pub(crate) fn peer(arm: Arm, places: &ToolPlaces<'_>) -> anyhow::Result<Tool> {
         let words = peer::command(arm, places.work)?;
         let mut tool = Tool::spawn(arm, words.iter().map(String::as_str), places)?;
-        // None of them tells when it is ready.
-        let ready_us = now_us() + 1_500_000;
+        // None of them tells when it is ready, nor that what its start takes of the CPUs is over.
+        let ready_us = now_us() + 3_000_000;
         tool.until_ready(|_| now_us() >= ready_us)?;
         Ok(tool)
     }

@@ -3,7 +3,7 @@
 use super::acted::{Acted, Hold};
 use super::lived::Lived;
 use crate::arm::Arm;
-use crate::record::Run;
+use crate::record::{Run, Victim};
 use crate::scenario::{Class, Scenario};
 use std::collections::BTreeSet;
 
@@ -101,20 +101,33 @@ impl Figures {
             self.isolation_p01 = seconds.get(seconds.len() / 100).copied();
             self.relief = worst.relief();
         }
-        self.harm = all
-            .iter()
-            .map(Lived::harm)
-            .sum::<Option<f64>>()
-            .filter(|_| !all.is_empty());
         if killed {
             // A dead victim answers nobody: no figure of the others can be better than that.
             self.attacked = [Some(f64::INFINITY); 5];
             self.attacked[4] = Some(0.0);
-            (self.times, self.harm) = (Some(f64::INFINITY), Some(f64::INFINITY));
+            self.times = Some(f64::INFINITY);
             (self.answered, self.isolation, self.isolation_p01) = (Some(0.0), Some(0.0), Some(0.0));
             self.throughput = Some(0.0);
             self.relief = None;
         }
+    }
+
+    /// What all victims waited beyond what a request of each takes `alone`, milliseconds.
+    pub(super) fn suffered(
+        &mut self,
+        run: &Run,
+        scenario: &Scenario,
+        alone: impl Fn(&Victim) -> Option<f64>,
+    ) {
+        let harm =
+            |victim: &Victim| Lived::new(victim, run, scenario.phases.settle).harm(alone(victim)?);
+        // A dead victim answers nobody: no figure of the others can be better than that.
+        self.harm = if run.victims.len() < scenario.victims.len() {
+            Some(f64::INFINITY)
+        } else {
+            let all: Option<f64> = run.victims.iter().map(harm).sum();
+            all.filter(|_| !run.victims.is_empty())
+        };
     }
 
     /// What the attackers had while the attack lasted.

@@ -100,10 +100,9 @@ impl<'r> Lived<'r> {
         Some(self.attacked.percentile(0.99)? / alone)
     }
 
-    /// What all requests since the attack's start waited beyond what one takes alone (the median),
-    /// milliseconds. One that was never answered has waited until the victim gave up.
-    pub(crate) fn harm(&self) -> Option<f64> {
-        let alone = self.alone.percentile(0.5)?;
+    /// What all requests since the attack's start waited beyond what one takes `alone`, milliseconds. One that was never
+    /// answered has waited until the victim gave up.
+    pub(crate) fn harm(&self, alone: f64) -> Option<f64> {
         let last = self.victim.requests.last()?.0;
         let since = self
             .victim

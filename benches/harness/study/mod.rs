@@ -12,12 +12,14 @@ pub(crate) mod verdict;
 
 use crate::arm::Arm;
 use crate::machine::Machine;
-use crate::record::{Line, Run};
+use crate::record::{Line, Run, Victim};
 use crate::scenario::{self, Harm, Scenario};
 use anyhow::bail;
 use fields::Field;
 use figures::Figures;
+use lived::Lived;
 use spread::Spread;
+use std::collections::HashMap;
 
 /// A run in which the harness itself woke so late (99th percentile, milliseconds) is discarded: its figures
 /// are those of a host that was too busy to be measured.
@@ -163,6 +165,7 @@ pub(crate) fn sessions(lines: Vec<Line>) -> anyhow::Result<Vec<Session>> {
     for session in &mut sessions {
         let failed = std::mem::take(&mut session.failed);
         for study in &mut session.scenarios {
+            study.sum_harm();
             study.discard(&failed);
             study.compare_with_oracle();
         }
@@ -278,6 +281,29 @@ impl Study {
         };
         if let Some(arm) = self.arms.get_mut(at) {
             arm.runs.push(Measured { run, figures });
+        }
+    }
+
+    /// Sums the harm of each run. What a request takes alone is the median over all runs of what it takes there (the
+    /// median): one run in which the host was not quiet before the attack would else have suffered nothing in it.
+    fn sum_harm(&mut self) {
+        let settle = self.scenario.phases.settle;
+        let mut alone: HashMap<String, Vec<f64>> = HashMap::new();
+        for one in self.arms.iter().flat_map(|arm| &arm.runs) {
+            for victim in &one.run.victims {
+                let took = Lived::new(victim, &one.run, settle).alone.percentile(0.5);
+                alone.entry(victim.name.clone()).or_default().extend(took);
+            }
+        }
+        for all in alone.values_mut() {
+            all.sort_by(f64::total_cmp);
+        }
+        let alone = |victim: &Victim| {
+            let all = alone.get(&victim.name)?;
+            all.get(all.len().saturating_sub(1) / 2).copied()
+        };
+        for one in self.arms.iter_mut().flat_map(|arm| &mut arm.runs) {
+            one.figures.suffered(&one.run, &self.scenario, alone);
         }
     }
 

@@ -157,6 +157,20 @@ fn harm_is_what_was_waited_beyond_what_a_request_takes_alone() {
 }
 
 #[test]
+fn who_was_not_alone_before_the_attack_is_compared_with_those_who_were() {
+    let mut runs = three();
+    let attack_us = runs[1].attack_us;
+    for (due, latency) in &mut runs[1].victims[0].requests {
+        if *due < attack_us {
+            *latency = Some(600_000);
+        }
+    }
+    let governor = 10.0 * 490.0 + 90.0 * 2.0;
+    let harm = figure(&session(runs), Arm::Governor, "harm_ms");
+    assert_eq!(harm, Some(governor));
+}
+
+#[test]
 fn a_request_that_is_never_answered_waits_until_the_victim_gives_up() {
     let mut runs = three();
     runs[0] = run(Arm::None, |ms| (ms >= 100).then_some(1_010));
