@@ -187,7 +187,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "harm_ms",
         "harm",
         Unit::Ms,
-        "what all requests since the attack's start waited beyond what one takes alone, summed up",
+        "what all requests since the attack's start waited beyond what one takes alone (in the median over all runs), summed up",
         |f| f.harm,
     ),
     field(

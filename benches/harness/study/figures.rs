@@ -57,8 +57,13 @@ pub(crate) struct Figures {
     pub(super) steal: Option<f64>,
 }
 
+/// Whether a victim is dead, and has left no record: it answers nobody, and no figure of the others can be better than that.
+fn is_killed(run: &Run, scenario: &Scenario) -> bool {
+    run.victims.len() < scenario.victims.len()
+}
+
 impl Figures {
-    /// Of this run of the scenario, on so many CPUs; all but what only other runs can tell.
+    /// Of this run of the scenario, on so many CPUs; all but what only other runs can tell: what it suffered, and how much of that the hand avoids.
     pub(crate) fn of(run: &Run, scenario: &Scenario, cpus: usize) -> Figures {
         let mut figures = Figures::default();
         figures.lived(run, scenario);
@@ -79,7 +84,6 @@ impl Figures {
             let key = |one: &Lived<'_>| one.times().unwrap_or(f64::INFINITY);
             key(a).total_cmp(&key(b))
         });
-        let killed = all.len() < scenario.victims.len();
         if let Some(worst) = worst {
             let phase = |window: &super::lived::Window| {
                 let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|part| window.percentile(part));
@@ -101,8 +105,7 @@ impl Figures {
             self.isolation_p01 = seconds.get(seconds.len() / 100).copied();
             self.relief = worst.relief();
         }
-        if killed {
-            // A dead victim answers nobody: no figure of the others can be better than that.
+        if is_killed(run, scenario) {
             self.attacked = [Some(f64::INFINITY); 5];
             self.attacked[4] = Some(0.0);
             self.times = Some(f64::INFINITY);
@@ -121,8 +124,7 @@ impl Figures {
     ) {
         let harm =
             |victim: &Victim| Lived::new(victim, run, scenario.phases.settle).harm(alone(victim)?);
-        // A dead victim answers nobody: no figure of the others can be better than that.
-        self.harm = if run.victims.len() < scenario.victims.len() {
+        self.harm = if is_killed(run, scenario) {
             Some(f64::INFINITY)
         } else {
             let all: Option<f64> = run.victims.iter().map(harm).sum();

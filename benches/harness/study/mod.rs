@@ -284,8 +284,8 @@ impl Study {
         }
     }
 
-    /// Sums the harm of each run. What a request takes alone is the median over all runs of what it takes there (the
-    /// median): one run in which the host was not quiet before the attack would else have suffered nothing in it.
+    /// Sums the harm of each run. What a request takes alone is the median over all runs of each run's median, the lower of
+    /// two: a run in which the host was not quiet before the attack would else have suffered nothing in it.
     fn sum_harm(&mut self) {
         let settle = self.scenario.phases.settle;
         let mut alone: HashMap<String, Vec<f64>> = HashMap::new();
