@@ -143,6 +143,9 @@ struct RunArgs {
 }
 
 fn main() -> ExitCode {
+    if loads::ran_one_of_many() {
+        return ExitCode::SUCCESS;
+    }
     match run(Cli::parse().verb) {
         Ok(code) => code,
         Err(why) => {

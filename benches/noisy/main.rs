@@ -12,5 +12,8 @@ mod loads;
 use clap::Parser;
 
 fn main() -> anyhow::Result<()> {
+    if loads::ran_one_of_many() {
+        return Ok(());
+    }
     loads::run(loads::Cli::parse())
 }
