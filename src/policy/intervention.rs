@@ -400,12 +400,11 @@ impl Intervention {
         self.is_tried_back() && seen.now.since(self.changed) >= self.tried_after(policy)
     }
 
-    /// How long after its latest step it is tried back: twice as long each time that harm came back with it.
+    /// How long after its latest step it is tried back: twice as long each time that harm came back with it, and on a
+    /// device, whose queue the victim waits through after each trial.
     pub(super) fn tried_after(&self, policy: &Policy) -> Span {
-        let escape = policy
-            .release
-            .escape
-            .scaled(f64::from(1_u32 << self.tries.min(TRIES)));
+        let doubled = self.tries.min(TRIES) + u32::from(self.resource == Resource::Io);
+        let escape = policy.release.escape.scaled(f64::from(1_u32 << doubled));
         escape
             .min(policy.release.hold_max.max(policy.release.escape))
             .max(self.hold)
@@ -753,6 +752,12 @@ mod tests {
         };
         let most = Policy::default().release.hold_max;
         assert_eq!(often.tried_after(&Policy::default()), most);
+        let on_a_device = Intervention {
+            resource: Resource::Io,
+            ..intervention
+        };
+        let twice = Span::from_secs(20);
+        assert_eq!(on_a_device.tried_after(&Policy::default()), twice);
     }
 
     #[test]

@@ -32,10 +32,10 @@ pub(super) fn flooded(rig: &Rig) -> Daemon {
     governor
 }
 
-/// The trial release after ten seconds brings the harm back.
+/// The trial release after ten seconds, twice the escape time, brings the harm back.
 pub(super) fn tried_back(rig: &Rig) -> Daemon {
     let (victim, hog) = (rig.group("victim"), rig.group("hog"));
-    let governor = rig.governor("");
+    let governor = rig.governor("[release]\nescape = \"5s\"\n");
     let _work = reads(&victim, 40);
     seconds(6);
     flood(&hog, 18).finish();
