@@ -105,6 +105,36 @@ impl FakeTree {
         at
     }
 
+    /// Makes a group in which nobody is, as [`add`](FakeTree::add) does else.
+    pub fn add_vacant(&self, path: impl AsRef<[u8]>) -> GroupId {
+        let id = self.add(path);
+        self.state().populate(id, false);
+        id
+    }
+
+    /// Somebody enters a group.
+    pub fn enter(&self, path: impl AsRef<[u8]>) {
+        self.populate(path.as_ref(), true);
+    }
+
+    /// The last one leaves a group. Those above it still have others.
+    pub fn leave(&self, path: impl AsRef<[u8]>) {
+        self.populate(path.as_ref(), false);
+    }
+
+    /// How many groups are waited for to be entered.
+    #[must_use]
+    pub fn entries_watched(&self) -> usize {
+        self.state().entries.len()
+    }
+
+    fn populate(&self, path: &[u8], populated: bool) {
+        let mut state = self.state();
+        if let Some(id) = state.find(path) {
+            state.populate(id, populated);
+        }
+    }
+
     /// Removes the group of this path with everything below it.
     pub fn remove(&self, path: impl AsRef<[u8]>) {
         let mut state = self.state();
@@ -313,6 +343,20 @@ impl TreeFiles for FakeTree {
         state.begin(dir.0, None, Operation::Watch)?;
         state.watched.insert(id);
         Ok(())
+    }
+
+    fn watch_entry(&mut self, dir: &FakeDir, id: GroupId) -> Reading<()> {
+        let mut state = self.state();
+        let group = state.begin(dir.0, Some("cgroup.events"), Operation::Watch)?;
+        if !group.files.contains_key("cgroup.events") {
+            return Err(Absent::NoFile);
+        }
+        state.entries.insert(id);
+        Ok(())
+    }
+
+    fn forget_entry(&mut self, id: GroupId) {
+        self.state().entries.remove(&id);
     }
 
     fn changes(&mut self, changed: &mut Vec<GroupId>) -> Changes {

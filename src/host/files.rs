@@ -78,7 +78,18 @@ pub trait TreeFiles {
     /// Why it cannot be watched; only the slow re-scan sees changes there then.
     fn watch(&mut self, dir: &Self::Dir, id: GroupId) -> Reading<()>;
 
-    /// Appends the watched groups below which something came or went since the last call.
+    /// Asks to be told when the first task enters this group or one below it, or its last one has left. Nobody is
+    /// asked twice.
+    ///
+    /// # Errors
+    /// Why it cannot be watched: [`Absent::NoFile`] where it does not tell, as the root.
+    fn watch_entry(&mut self, dir: &Self::Dir, id: GroupId) -> Reading<()>;
+
+    /// Does not want to be told that any more. It costs nothing where it was not asked for.
+    fn forget_entry(&mut self, id: GroupId);
+
+    /// Appends the watched groups below which something came or went since the last call, and those that were
+    /// entered or left.
     fn changes(&mut self, changed: &mut Vec<GroupId>) -> Changes;
 }
 

@@ -9,22 +9,26 @@
 //! likes: so many groups in all, so many newly opened in one scan (the rest waits for the next), no
 //! path beyond [`PATH_MAX`]. The host's own (root's) groups come first, and half of the room is
 //! theirs alone.
+//! A container with nobody in it is not known yet (`forest/vacant.rs`).
 //! Every access fails alone: a group that vanishes takes nothing with it but its own subtree.
 
-use super::files::{Listing, Opened, TreeFiles};
+use super::files::{Listing, TreeFiles};
 use super::recognise::recognise;
 use crate::model::{Absent, GroupId, Member, Reading};
 use std::collections::HashMap;
 
 mod access;
 mod build;
+mod meet;
 #[cfg(test)]
 mod tests;
+mod vacant;
 mod walk;
 
 pub use build::Rules;
 
 use access::Standing;
+use vacant::Vacants;
 use walk::Walk;
 
 /// No group with a longer path is looked at: nested groups could otherwise make paths of megabytes.
@@ -89,6 +93,7 @@ pub struct Forest<T: TreeFiles> {
     order: Vec<GroupId>,
     /// Groups that an earlier run held, wherever they are.
     adopted: HashMap<GroupId, (T::Dir, Vec<u8>)>,
+    vacants: Vacants<T::Dir>,
     walks: u64,
     refreshed: usize,
     /// A knob was read by itself since the last refresh, and was not what is known of it.
@@ -139,6 +144,7 @@ impl<T: TreeFiles> Forest<T> {
             nodes: HashMap::new(),
             order: Vec::new(),
             adopted: HashMap::new(),
+            vacants: Vacants::new(),
             walks: 0,
             refreshed: 0,
             reread: false,
@@ -184,16 +190,21 @@ impl<T: TreeFiles> Forest<T> {
     /// Why the root could not be opened: nothing else can fail as a whole.
     pub fn scan(&mut self, extent: Extent, is_container: &dyn Fn(&[u8]) -> bool) -> Reading<Scan> {
         let is_whole = !self.last.unfinished && self.last.failed.is_none();
-        if !self.mark(extent) && is_whole && !self.order.is_empty() {
-            return Ok(Scan {
+        let changed = self.mark(extent, self.limits.opened_per_scan);
+        let mut met = if !changed && is_whole && !self.order.is_empty() {
+            Scan {
                 changed: false,
                 ..self.last
-            });
-        }
-        // Of few that are known few are taken in at once: whoever makes forty must not hold the loop. Of many it is
-        // more, lest each of a thousand have the whole tree built anew.
-        let most = (self.order.len() / 8).max(OPENED_LEAST);
-        self.walk(most.min(self.limits.opened_per_scan), is_container)
+            }
+        } else {
+            // Of few that are known few are taken in at once: whoever makes forty must not hold the loop. Of many it is
+            // more, lest each of a thousand have the whole tree built anew.
+            let known = self.order.len() + self.vacants.len();
+            let most = (known / 8).max(OPENED_LEAST);
+            self.walk(most.min(self.limits.opened_per_scan), is_container)?
+        };
+        met.unfinished |= self.vacants.are_doubted();
+        Ok(met)
     }
 
     /// Walks over all that is known, lists what is stale, and opens so many new groups at most.
@@ -207,6 +218,7 @@ impl<T: TreeFiles> Forest<T> {
                 self.admit(opened, None, Vec::new(), &mut walk)
             }
         };
+        self.take_entered(&mut walk);
         self.order.clear();
         walk.push(root, 0);
         while let Some(id) = walk.next() {
@@ -214,7 +226,16 @@ impl<T: TreeFiles> Forest<T> {
         }
         let known = self.nodes.len();
         let current = self.walks;
-        self.nodes.retain(|_, node| node.walk == current);
+        let (files, vacants) = (&mut self.files, &mut self.vacants);
+        self.nodes.retain(|_, node| {
+            let stays = node.walk == current;
+            if !stays {
+                node.children
+                    .iter()
+                    .for_each(|&child| vacants.forget(files, child));
+            }
+            stays
+        });
         walk.scan.changed |= self.nodes.len() != known;
         self.last = walk.scan;
         Ok(walk.scan)
@@ -225,11 +246,11 @@ impl<T: TreeFiles> Forest<T> {
     /// # Errors
     /// As [`scan`](Forest::scan).
     pub fn scan_whole(&mut self, is_container: &dyn Fn(&[u8]) -> bool) -> Reading<Scan> {
-        self.mark(Extent::All);
+        self.mark(Extent::All, self.limits.groups);
         self.walk(self.limits.groups, is_container)
     }
 
-    /// How many groups are known.
+    /// How many groups are known, but for containers with nobody in them.
     pub const fn groups(&self) -> usize {
         self.order.len()
     }
@@ -238,6 +259,7 @@ impl<T: TreeFiles> Forest<T> {
     /// that are no containers any more. All stay open: a tree that is half known meanwhile would make
     /// the others look gone, and what is held for them be given back.
     pub fn recognise_again(&mut self, is_container: &dyn Fn(&[u8]) -> bool) {
+        self.forget_vacant();
         for node in self.nodes.values_mut() {
             node.kind = recognise(&node.path, is_container).map_or(Kind::Inner, Kind::Top);
             node.stale = true;
@@ -284,6 +306,9 @@ impl<T: TreeFiles> Forest<T> {
         {
             if why == Absent::Gone {
                 walk.scan.changed = true;
+                for &child in &node.children {
+                    self.vacants.forget(&mut self.files, child);
+                }
                 return;
             }
             walk.scan.failed = Some(why);
@@ -312,13 +337,14 @@ impl<T: TreeFiles> Forest<T> {
         node.complete = listed.is_ok() && !listing.was_cut();
         if listed.is_ok() {
             node.stale = false;
-            node.children.clear();
+            let before = std::mem::take(&mut node.children);
             node.left_out = usize::from(listing.was_cut());
             for (name, child) in listing.iter() {
                 if let Some(child) = self.child(id, node, name, child, walk) {
                     node.children.push(child);
                 }
             }
+            self.forget_unlisted(&before);
             let kind = self.kind(node, !listing.is_empty());
             walk.scan.changed |= kind != node.kind;
             node.kind = kind;
@@ -341,6 +367,7 @@ impl<T: TreeFiles> Forest<T> {
             .nodes
             .get(&listed)
             .is_some_and(|known| known.parent == Some(parent))
+            || self.vacants.is_listed(listed, parent, self.walks)
         {
             return Some(listed);
         }
@@ -350,7 +377,7 @@ impl<T: TreeFiles> Forest<T> {
             _ => self.limits.groups / 2,
         };
         // The parent itself is out of the map while it is visited.
-        let is_full = self.nodes.len() + 1 >= most;
+        let is_full = self.nodes.len() + self.vacants.len() + 1 >= most;
         if is_full || node.path.len() + 1 + name.len() > PATH_MAX {
             node.left_out += 1;
             node.complete = false;
@@ -366,7 +393,7 @@ impl<T: TreeFiles> Forest<T> {
         match self.files.open(&node.dir, name) {
             Ok(opened) => {
                 let path = [&node.path, &b"/"[..], name].concat();
-                Some(self.admit(opened, Some(parent), path, walk))
+                Some(self.meet(opened, parent, path, walk))
             }
             Err(why) => {
                 if why != Absent::Gone {
@@ -377,61 +404,4 @@ impl<T: TreeFiles> Forest<T> {
             }
         }
     }
-
-    /// Makes a group known.
-    fn admit(
-        &mut self,
-        opened: Opened<T::Dir>,
-        parent: Option<GroupId>,
-        path: Vec<u8>,
-        walk: &mut Walk<'_>,
-    ) -> GroupId {
-        let Opened { dir, id, owner } = opened;
-        walk.scan.changed = true;
-        let kind = recognise(&path, walk.is_container).map_or(Kind::Inner, Kind::Top);
-        let knobs = Standing::read(&mut self.files, &dir);
-        let node = Node {
-            dir,
-            parent,
-            path,
-            owner,
-            kind,
-            knobs,
-            children: Vec::new(),
-            stale: true,
-            watched: false,
-            left_out: 0,
-            complete: false,
-            walk: 0,
-        };
-        self.nodes.insert(id, node);
-        id
-    }
-
-    /// What a group is that no path tells to be a container.
-    fn kind(&mut self, node: &Node<T::Dir>, has_children: bool) -> Kind {
-        let name = node.path.rsplit(|&byte| byte == b'/').next();
-        let name = name.unwrap_or_default();
-        if node.parent.is_none() || name.ends_with(b".slice") {
-            return Kind::Inner;
-        }
-        let is_unit = UNITS.iter().any(|suffix| name.ends_with(suffix));
-        if (is_unit && !has_children) || self.has_processes(node) {
-            Kind::Service
-        } else {
-            Kind::Inner
-        }
-    }
-
-    /// Whether processes are in the group itself. One byte tells.
-    fn has_processes(&mut self, node: &Node<T::Dir>) -> bool {
-        match self.files.read(&node.dir, "cgroup.procs", &mut [0; 1]) {
-            Ok(length) => length > 0,
-            // A threaded group does not tell its processes; somebody is in there.
-            Err(why) => why == Absent::Unsupported,
-        }
-    }
 }
-
-/// systemd's units that hold processes.
-const UNITS: [&[u8]; 5] = [b".service", b".scope", b".socket", b".mount", b".swap"];

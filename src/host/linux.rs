@@ -255,6 +255,19 @@ impl TreeFiles for LinuxTree {
             .add(dir.0.as_fd(), id)
     }
 
+    fn watch_entry(&mut self, dir: &LinuxDir, id: GroupId) -> Reading<()> {
+        self.watch
+            .as_mut()
+            .ok_or(Absent::Unsupported)?
+            .add_entry(dir.0.as_fd(), id)
+    }
+
+    fn forget_entry(&mut self, id: GroupId) {
+        if let Some(watch) = &mut self.watch {
+            watch.forget_entry(id);
+        }
+    }
+
     fn changes(&mut self, changed: &mut Vec<GroupId>) -> Changes {
         self.watch
             .as_mut()

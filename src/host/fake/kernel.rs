@@ -21,11 +21,17 @@ const CPU_PERIOD_MOST: Span = Span(1_000_000);
 const PRESSURE: &str = "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n\
                         full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
 
-/// The files of a new group with all controllers.
+/// `cgroup.events` of a group.
+pub(super) fn events(populated: bool) -> Vec<u8> {
+    format!("populated {}\nfrozen 0\n", u8::from(populated)).into_bytes()
+}
+
+/// The files of a new group with all controllers, and with somebody in it or below.
 pub(super) fn new_group_files() -> Files {
     let files = [
         ("cgroup.controllers", "cpu io memory pids\n"),
         ("cgroup.subtree_control", "cpu io memory pids\n"),
+        ("cgroup.events", "populated 1\nfrozen 0\n"),
         ("cgroup.procs", ""),
         ("cpu.idle", "0\n"),
         ("cpu.max", "max 100000\n"),

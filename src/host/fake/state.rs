@@ -17,6 +17,8 @@ pub(super) struct State {
     pub(super) faults: Vec<Fault>,
     pub(super) vanishing: Vec<(u32, GroupId)>,
     pub(super) watched: BTreeSet<GroupId>,
+    /// Groups that are waited for to be entered.
+    pub(super) entries: BTreeSet<GroupId>,
     pub(super) changed: Vec<GroupId>,
     pub(super) lost: bool,
     pub(super) writes: Vec<FakeWrite>,
@@ -65,6 +67,27 @@ impl State {
             self.tell(parent);
         }
         self.watched.remove(&id);
+    }
+
+    /// The group's first task comes, or its last one goes: the groups above it tell it too.
+    pub(super) fn populate(&mut self, id: GroupId, populated: bool) {
+        let text = kernel::events(populated);
+        let Some(group) = self.groups.get_mut(&id) else {
+            return;
+        };
+        let parent = group.parent;
+        // The root has no such file.
+        if let Some(standing) = group.files.get_mut("cgroup.events")
+            && *standing != text
+        {
+            *standing = text;
+            if self.entries.contains(&id) {
+                self.changed.push(id);
+            }
+        }
+        if let Some(parent) = parent.filter(|_| populated) {
+            self.populate(parent, true);
+        }
     }
 
     pub(super) fn tell(&mut self, parent: GroupId) {

@@ -65,6 +65,8 @@ impl<T: TreeFiles> KnobFiles for Forest<T> {
             }
         };
         self.adopted.insert(group, (dir, path));
+        // What we hold is looked at, whoever is in it.
+        self.vacants.enter(group);
         Ok(())
     }
 }

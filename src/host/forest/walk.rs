@@ -44,21 +44,28 @@ impl<'a> Walk<'a> {
 }
 
 impl<T: TreeFiles> Forest<T> {
-    /// Marks the directories that must be listed again; whether there are any.
-    pub(super) fn mark(&mut self, extent: Extent) -> bool {
+    /// Marks the directories that must be listed again, and asks so many vacant groups at most; whether a walk
+    /// has something to do.
+    pub(super) fn mark(&mut self, extent: Extent, asked: usize) -> bool {
         self.changes.clear();
         let told = self.files.changes(&mut self.changes);
         let all = extent == Extent::All || told == Changes::Lost;
         if all {
             self.nodes.values_mut().for_each(|node| node.stale = true);
+            self.vacants.doubt(usize::MAX);
+        }
+        for &id in &self.changes {
+            self.vacants.tell(id);
         }
         if let Extent::Next(count) = extent {
+            self.vacants.doubt(count);
             for _ in 0..count.min(self.order.len()) {
                 self.doubted = (self.doubted + 1) % self.order.len();
                 self.changes.extend(self.order.get(self.doubted));
             }
         }
-        let mut any = all;
+        self.ask_vacant(asked);
+        let mut any = all || self.vacants.are_entered();
         for id in &self.changes {
             if let Some(node) = self.nodes.get_mut(id) {
                 node.stale = true;

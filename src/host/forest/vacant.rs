@@ -1,0 +1,468 @@
+//! Containers that nobody has entered yet.
+//!
+//! Whoever makes a thousand empty cgroups beside the containers shall not have a thousand sampled: one with nobody
+//! in it or below harms nobody and waits for nothing. So of each that is new `cgroup.events` is read once, before
+//! anything else of it. It is the kernel's file, which no container can write. While it says that nobody is in there,
+//! the group is held open and waited for, and is no part of the topology; its first task makes it one, and it
+//! stays one until it is removed. One of which that cannot be told is taken in at once.
+//!
+//! The kernel tells of the first task (inotify). Where it may have told what nobody heard, all are asked, some in each scan.
+
+use super::Forest;
+use super::walk::Walk;
+use crate::host::files::{Opened, TreeFiles, read_text};
+use crate::kernel::flat;
+use crate::model::{GroupId, Reading};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+
+/// Two lines of ten bytes; kernels may add some.
+const EVENTS_ROOM: usize = 256;
+
+/// The vacant groups, and what is left to do about them.
+#[derive(Debug)]
+pub(super) struct Vacants<D> {
+    groups: BTreeMap<GroupId, Vacant<D>>,
+    /// Something was told of these: they are asked first.
+    told: VecDeque<GroupId>,
+    /// Somebody was seen in these; the walk takes them in.
+    entered: VecDeque<GroupId>,
+    /// So many more are asked in turn, whether something was told of them or not.
+    doubted: usize,
+    /// Whose turn it was last.
+    turn: GroupId,
+}
+
+#[derive(Debug)]
+struct Vacant<D> {
+    opened: Opened<D>,
+    parent: GroupId,
+    path: Vec<u8>,
+    /// It stands in one of the two queues.
+    queued: bool,
+    /// The walk that saw it listed last.
+    walk: u64,
+}
+
+impl<D> Vacants<D> {
+    pub(super) const fn new() -> Vacants<D> {
+        Vacants {
+            groups: BTreeMap::new(),
+            told: VecDeque::new(),
+            entered: VecDeque::new(),
+            doubted: 0,
+            turn: GroupId(0),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    pub(super) fn add(
+        &mut self,
+        opened: Opened<D>,
+        parent: GroupId,
+        path: Vec<u8>,
+        walk: u64,
+    ) -> GroupId {
+        let id = opened.id;
+        let vacant = Vacant {
+            opened,
+            parent,
+            path,
+            queued: false,
+            walk,
+        };
+        self.groups.insert(id, vacant);
+        id
+    }
+
+    /// Whether this child of a directory is a vacant one; it was listed in this walk then.
+    pub(super) fn is_listed(&mut self, id: GroupId, parent: GroupId, walk: u64) -> bool {
+        match self.groups.get_mut(&id) {
+            Some(vacant) if vacant.parent == parent => {
+                vacant.walk = walk;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Something was told of a group: it is asked if it is a vacant one.
+    pub(super) fn tell(&mut self, id: GroupId) {
+        if let Some(vacant) = self.groups.get_mut(&id)
+            && !vacant.queued
+        {
+            vacant.queued = true;
+            self.told.push_back(id);
+        }
+    }
+
+    /// So many are asked in turn.
+    pub(super) fn doubt(&mut self, count: usize) {
+        self.doubted = self.doubted.max(count).min(self.groups.len());
+    }
+
+    /// One is to be taken in whether somebody is in it or not.
+    pub(super) fn enter(&mut self, id: GroupId) {
+        if let Some(vacant) = self.groups.get_mut(&id) {
+            vacant.queued = true;
+            self.entered.push_back(id);
+        }
+    }
+
+    /// Somebody is in some that are not taken in yet.
+    pub(super) fn are_entered(&self) -> bool {
+        !self.entered.is_empty()
+    }
+
+    /// Some are still to be asked.
+    pub(super) fn are_doubted(&self) -> bool {
+        self.doubted > 0 || !self.told.is_empty()
+    }
+
+    /// Who is asked next.
+    fn next(&mut self) -> Option<GroupId> {
+        while let Some(id) = self.told.pop_front() {
+            // It may have gone meanwhile.
+            if let Some(vacant) = self.groups.get_mut(&id) {
+                vacant.queued = false;
+                return Some(id);
+            }
+        }
+        self.doubted = self.doubted.checked_sub(1)?;
+        let later = (Bound::Excluded(self.turn), Bound::Unbounded);
+        let next = self.groups.range(later).next();
+        let (&id, vacant) = next.or_else(|| self.groups.iter().next())?;
+        self.turn = id;
+        (!vacant.queued).then_some(id)
+    }
+}
+
+impl<T: TreeFiles> Forest<T> {
+    /// Whether nobody is in a group that is just met. It is watched before it is asked, so that whoever enters
+    /// in between is told; one that cannot be watched is no vacant one.
+    pub(super) fn is_vacant(&mut self, opened: &Opened<T::Dir>) -> bool {
+        // An earlier run held it.
+        if self.adopted.contains_key(&opened.id) {
+            return false;
+        }
+        if self.files.watch_entry(&opened.dir, opened.id).is_err() {
+            return false;
+        }
+        let is_vacant = is_populated(&mut self.files, &opened.dir) == Ok(false);
+        if !is_vacant {
+            self.files.forget_entry(opened.id);
+        }
+        is_vacant
+    }
+
+    /// Asks those of whom something was told, and those whose turn it is, so many at most.
+    pub(super) fn ask_vacant(&mut self, most: usize) {
+        for _ in 0..most {
+            if !self.vacants.are_doubted() {
+                return;
+            }
+            let Some(id) = self.vacants.next() else {
+                continue;
+            };
+            if let Some(vacant) = self.vacants.groups.get(&id)
+                && is_populated(&mut self.files, &vacant.opened.dir) != Ok(false)
+            {
+                self.vacants.enter(id);
+            }
+        }
+    }
+
+    /// Takes in those that somebody has entered, as far as this walk may open groups.
+    pub(super) fn take_entered(&mut self, walk: &mut Walk<'_>) {
+        while self.vacants.are_entered() {
+            if walk.to_open == 0 {
+                walk.scan.unfinished = true;
+                return;
+            }
+            let Some(id) = self.vacants.entered.pop_front() else {
+                return;
+            };
+            if let Some(vacant) = self.vacants.groups.remove(&id) {
+                walk.to_open -= 1;
+                self.files.forget_entry(id);
+                let Vacant {
+                    opened,
+                    parent,
+                    path,
+                    ..
+                } = vacant;
+                self.admit(opened, Some(parent), path, walk);
+            }
+        }
+    }
+
+    /// Lets go of the vacant ones among these that were not listed in this walk.
+    pub(super) fn forget_unlisted(&mut self, children: &[GroupId]) {
+        for id in children {
+            let walks = self.walks;
+            let gone = self.vacants.groups.get(id);
+            if gone.is_some_and(|vacant| vacant.walk != walks) {
+                self.vacants.forget(&mut self.files, *id);
+            }
+        }
+    }
+
+    /// Lets go of all: what is a container is told anew.
+    pub(super) fn forget_vacant(&mut self) {
+        while let Some((id, _)) = self.vacants.groups.pop_first() {
+            self.files.forget_entry(id);
+        }
+    }
+}
+
+impl<D> Vacants<D> {
+    /// Lets go of one, if it is here.
+    pub(super) fn forget<T: TreeFiles<Dir = D>>(&mut self, files: &mut T, id: GroupId) {
+        if self.groups.remove(&id).is_some() {
+            files.forget_entry(id);
+        }
+    }
+}
+
+/// Whether there is a task in a group or anywhere below it.
+fn is_populated<T: TreeFiles>(files: &mut T, dir: &T::Dir) -> Reading<bool> {
+    let mut room = [0; EVENTS_ROOM];
+    let text = read_text(files, dir, "cgroup.events", &mut room)?;
+    flat::group_events(text).map(|events| events.populated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Extent, Limits, Rules, Scan};
+    use super::*;
+    use crate::host::{FakeTree, KnobFiles, Operation, PathHint};
+    use crate::model::{Absent, Knob};
+
+    fn docker(n: usize) -> String {
+        format!("/system.slice/docker-{n:064x}.scope")
+    }
+
+    fn crowd(count: usize) -> FakeTree {
+        let tree = FakeTree::new();
+        (0..count).for_each(|n| _ = tree.add_vacant(docker(n)));
+        tree
+    }
+
+    fn forest(tree: &FakeTree) -> Forest<FakeTree> {
+        let mut forest = Forest::new(tree.clone(), Limits::default());
+        forest.scan_whole(&|_| false).unwrap();
+        forest
+    }
+
+    fn scan(forest: &mut Forest<FakeTree>, extent: Extent) -> Scan {
+        forest.scan(extent, &|_| false).unwrap()
+    }
+
+    /// The containers of the topology, in its order.
+    fn containers(forest: &Forest<FakeTree>) -> Vec<GroupId> {
+        let topology = forest.topology(&Rules {
+            original: &|_, _| None,
+            name: &|_, _| None,
+            is_protected: &|_| false,
+            own: None,
+        });
+        topology.watched().map(|(_, group)| group.id).collect()
+    }
+
+    #[test]
+    fn nobody_is_nobody_until_somebody_enters_and_then_until_the_group_goes() {
+        let tree = crowd(3);
+        let mut forest = forest(&tree);
+        assert_eq!((containers(&forest), forest.groups()), (vec![], 2));
+        assert_eq!(tree.entries_watched(), 3);
+        assert!(!scan(&mut forest, Extent::Changed).changed);
+        tree.enter(format!("{}", docker(1)));
+        assert!(scan(&mut forest, Extent::Changed).changed);
+        let entered = tree.id(docker(1)).unwrap();
+        assert_eq!(containers(&forest), [entered]);
+        assert!(forest.read_knob(entered, Knob::CpuMax).is_ok());
+        assert_eq!(tree.entries_watched(), 2, "of a busy one nothing is told");
+        tree.leave(docker(1));
+        for extent in [Extent::Changed, Extent::All, Extent::Next(9)] {
+            scan(&mut forest, extent);
+            assert_eq!(containers(&forest), [entered]);
+        }
+        tree.remove(docker(1));
+        assert!(scan(&mut forest, Extent::Changed).changed);
+        assert_eq!(containers(&forest), []);
+    }
+
+    #[test]
+    fn a_task_further_down_is_in_the_container() {
+        let tree = FakeTree::new();
+        tree.add(format!("{}/inner", docker(0)));
+        tree.leave(docker(0));
+        let mut forest = forest(&tree);
+        tree.enter(format!("{}/inner", docker(0)));
+        scan(&mut forest, Extent::Changed);
+        assert_eq!(containers(&forest).len(), 1);
+    }
+
+    #[test]
+    fn of_vacant_ones_nothing_is_read_but_their_events_and_that_once() {
+        let tree = crowd(40);
+        for n in 0..40 {
+            tree.fail(docker(n), Some("cpu.max"), Operation::Read, Absent::Denied);
+        }
+        let mut forest = forest(&tree);
+        for n in 0..40 {
+            // Whoever read it again would take it for one that is not vacant.
+            tree.unset(docker(n), "cgroup.events");
+        }
+        tree.add("/system.slice/other.slice");
+        scan(&mut forest, Extent::Changed);
+        assert_eq!((containers(&forest).len(), forest.groups()), (0, 3));
+        let walks = forest.walks;
+        scan(&mut forest, Extent::Changed);
+        assert_eq!(forest.walks, walks);
+    }
+
+    #[test]
+    fn a_vacant_one_more_is_no_other_topology() {
+        let tree = crowd(1);
+        let mut forest = forest(&tree);
+        tree.add_vacant(docker(1));
+        assert!(!scan(&mut forest, Extent::Changed).changed);
+        assert_eq!(tree.entries_watched(), 2);
+        tree.remove(docker(0));
+        assert!(!scan(&mut forest, Extent::Changed).changed);
+        assert_eq!((tree.entries_watched(), forest.vacants.len()), (1, 1));
+    }
+
+    #[test]
+    fn one_that_cannot_be_asked_or_watched_is_taken_in_at_once() {
+        for operation in [Operation::Read, Operation::Watch] {
+            let tree = crowd(2);
+            let events = Some("cgroup.events");
+            tree.fail(docker(0), events, operation, Absent::Denied);
+            let forest = forest(&tree);
+            assert_eq!(containers(&forest), [tree.id(docker(0)).unwrap()]);
+            assert_eq!(tree.entries_watched(), 1);
+        }
+        let tree = crowd(1);
+        tree.unset(docker(0), "cgroup.events");
+        assert_eq!(containers(&forest(&tree)).len(), 1);
+        let tree = crowd(1);
+        let mut forest = forest(&tree);
+        let events = Some("cgroup.events");
+        tree.fail(docker(0), events, Operation::Read, Absent::Errno(19));
+        scan(&mut forest, Extent::Next(1));
+        assert_eq!(
+            containers(&forest).len(),
+            1,
+            "one that cannot be asked any more too"
+        );
+    }
+
+    #[test]
+    fn what_was_lost_or_never_told_is_found_by_asking_all_in_turn() {
+        let tree = crowd(100);
+        let mut forest = forest(&tree);
+        let deaf = |tree: &FakeTree, n| tree.set(docker(n), "cgroup.events", "populated 1\n");
+        deaf(&tree, 70);
+        assert!(!scan(&mut forest, Extent::Changed).unfinished);
+        assert_eq!(containers(&forest).len(), 0);
+        tree.lose_changes();
+        let scans = 1
+            + (0..9)
+                .take_while(|_| scan(&mut forest, Extent::Changed).unfinished)
+                .count();
+        assert_eq!(scans, 4, "32 in each");
+        assert_eq!(containers(&forest).len(), 1);
+        deaf(&tree, 50);
+        (0..99).for_each(|_| _ = scan(&mut forest, Extent::Next(1)));
+        assert_eq!(containers(&forest).len(), 2);
+    }
+
+    #[test]
+    fn a_crowd_that_is_entered_at_once_is_taken_in_as_new_groups_are() {
+        let tree = crowd(100);
+        let mut forest = forest(&tree);
+        (0..100).for_each(|n| tree.enter(docker(n)));
+        let met = scan(&mut forest, Extent::Changed);
+        assert!(met.changed && met.unfinished);
+        assert_eq!(containers(&forest).len(), 12, "an eighth of what is known");
+        for _ in 0..20 {
+            scan(&mut forest, Extent::Changed);
+        }
+        assert_eq!(containers(&forest).len(), 100);
+        assert!(!scan(&mut forest, Extent::Changed).unfinished);
+    }
+
+    #[test]
+    fn who_came_and_went_before_the_walk_had_room_is_known_all_the_same() {
+        let tree = crowd(20);
+        let mut forest = forest(&tree);
+        (0..20).for_each(|n| tree.enter(docker(n)));
+        assert!(scan(&mut forest, Extent::Changed).unfinished);
+        (0..20).for_each(|n| tree.leave(docker(n)));
+        (0..9).for_each(|_| _ = scan(&mut forest, Extent::Changed));
+        assert_eq!(containers(&forest).len(), 20);
+    }
+
+    #[test]
+    fn who_is_told_of_comes_before_those_that_are_only_doubted() {
+        let tree = crowd(100);
+        let mut forest = forest(&tree);
+        tree.enter(docker(90));
+        tree.lose_changes();
+        scan(&mut forest, Extent::Changed);
+        assert_eq!(containers(&forest).len(), 1);
+    }
+
+    #[test]
+    fn vacant_ones_take_room_like_others_and_go_with_their_slice() {
+        let tree = crowd(100);
+        let limits = Limits {
+            groups: 20,
+            ..Limits::default()
+        };
+        let mut forest = Forest::new(tree.clone(), limits);
+        assert!(forest.scan_whole(&|_| false).unwrap().left_out > 0);
+        assert_eq!(forest.vacants.len() + forest.groups(), 20);
+        tree.remove("/system.slice");
+        scan(&mut forest, Extent::Changed);
+        assert_eq!((forest.vacants.len(), tree.entries_watched()), (0, 0));
+    }
+
+    #[test]
+    fn what_an_earlier_run_held_is_never_vacant() {
+        let tree = crowd(2);
+        let id = tree.id(docker(0)).unwrap();
+        let path = docker(0);
+        let mut early = Forest::new(tree.clone(), Limits::default());
+        early.adopt(id, PathHint::Whole(path.as_bytes())).unwrap();
+        early.scan_whole(&|_| false).unwrap();
+        assert_eq!(containers(&early), [id]);
+        let mut late = forest(&tree);
+        late.adopt(id, PathHint::Whole(path.as_bytes())).unwrap();
+        scan(&mut late, Extent::Changed);
+        assert_eq!(containers(&late), [id]);
+    }
+
+    #[test]
+    fn another_policy_asks_anew() {
+        let tree = FakeTree::new();
+        tree.add_vacant("/tenants/a");
+        let mut forest = Forest::new(tree.clone(), Limits::default());
+        let tenants = |path: &[u8]| path == b"/tenants/a";
+        forest.scan_whole(&tenants).unwrap();
+        assert_eq!((forest.groups(), forest.vacants.len()), (2, 1));
+        forest.recognise_again(&|_| false);
+        assert_eq!(tree.entries_watched(), 0);
+        scan(&mut forest, Extent::All);
+        assert_eq!((forest.groups(), forest.vacants.len()), (3, 0));
+        // It is known now, whoever is in it.
+        forest.recognise_again(&tenants);
+        forest.scan(Extent::All, &tenants).unwrap();
+        assert_eq!(containers(&forest).len(), 1);
+    }
+}
