@@ -1,8 +1,8 @@
 //! What the host room stands on: identity, watching, doorbells and throttling as this kernel does
 //! them, and the scripted kernel of the unit tests held against the real one.
 
-use crate::load::Load;
-use crate::rig::{ROOT, Rig};
+use crate::load::{Load, now_us};
+use crate::rig::{Group, ROOT, Rig};
 use governor::host::{
     Clock, Extent, FakeTree, Forest, HostClock, KnobFiles, Limits, LinuxTree, RingsAt, Rules,
     Sampler, Survey, TreeFiles, Wait, Waiter, Wakes, open_path, psi_interval,
@@ -19,6 +19,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             successor,
         ),
         crate::trial("host::groups_made_at_once_are_all_found", nested),
+        crate::trial(
+            "host::a_container_is_met_when_its_first_task_enters_it_and_stays_until_it_goes",
+            vacant,
+        ),
         crate::trial(
             "host::a_doorbell_rings_for_stall_and_goes_with_its_group",
             doorbell,
@@ -80,6 +84,7 @@ fn find(topology: &Topology, name: &str) -> Option<GroupId> {
 fn successor() {
     let rig = Rig::new("successor");
     let group = rig.group("one");
+    let somebody = Load::idle(&group);
     let mut known = Known::new(&rig);
     let old = find(&known.scan(Extent::All), "/one").expect("it is there");
     group.write("cpu.weight", "37");
@@ -92,12 +97,13 @@ fn successor() {
         .forest
         .detach(old, Knob::MemoryHigh)
         .expect("it is held");
+    drop(somebody);
     fs::remove_dir(group.dir()).unwrap();
     assert_eq!(
         known.forest.read_knob(old, Knob::CpuWeight),
         Err(Absent::Gone)
     );
-    rig.group("one");
+    let _somebody = Load::idle(&rig.group("one"));
     for _ in 0..2 {
         let gone = Err(Absent::Gone);
         assert_eq!(known.forest.read_knob(old, Knob::CpuWeight).map(drop), gone);
@@ -121,6 +127,8 @@ fn nested() {
     let deep = rig.dir().join("../nested/a.slice/b.slice");
     fs::create_dir_all(&deep).unwrap();
     fs::create_dir_all(rig.dir().join("second/inner")).unwrap();
+    let _somebody =
+        [&deep, &rig.dir().join("second/inner")].map(|dir| Load::idle(&Group::at(dir.clone())));
     let topology = known.scan(Extent::Changed);
     let has = |end: &str| {
         let mut groups = topology.groups.iter();
@@ -132,10 +140,42 @@ fn nested() {
     assert!(!has("/a.slice/b.slice"));
 }
 
+/// The kernel's own word for who is in a group, told a moment later.
+fn vacant() {
+    let rig = Rig::new("vacant");
+    let (one, other) = (rig.group("one"), rig.group("other/inner"));
+    let mut known = Known::new(&rig);
+    let has = |topology: &Topology| ["/one", "/other"].map(|name| find(topology, name).is_some());
+    assert_eq!(has(&known.scan(Extent::All)), [false, false]);
+    let mut told = |wanted: [bool; 2]| {
+        let end = now_us() + 1_000_000;
+        while has(&known.scan(Extent::Changed)) != wanted {
+            assert!(now_us() < end, "not {wanted:?} after a second");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    };
+    // A freezer's change is told in the same file, and is nobody's entry.
+    one.write("cgroup.freeze", "1");
+    one.write("cgroup.freeze", "0");
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    told([false, false]);
+    let below = Load::idle(&other);
+    told([false, true]);
+    drop(below);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    told([false, true]);
+    let somebody = Load::idle(&one);
+    told([true, true]);
+    drop(somebody);
+    fs::remove_dir(one.dir()).unwrap();
+    told([false, true]);
+}
+
 fn doorbell() {
     let rig = Rig::new("doorbell");
     let group = rig.group("stalled");
-    rig.group("calm");
+    let idle = Load::idle(&group);
+    let _calm = Load::idle(&rig.group("calm"));
     let mut known = Known::new(&rig);
     let topology = known.scan(Extent::All);
     let rings_at = RingsAt::new(Survey::take().trigger, Share::new(0.025)).expect("triggers");
@@ -164,7 +204,7 @@ fn doorbell() {
         HostClock.now().since(start)
     );
 
-    drop(load);
+    drop((load, idle));
     while waiter.wait(soon(1_000)) != timed_out {}
     fs::remove_dir(group.dir()).unwrap();
     while waiter.wait(soon(200)) != timed_out {}
@@ -182,6 +222,7 @@ fn throttled() {
     let rig = Rig::new("throttled");
     let inner = rig.group("pod/container");
     inner.write("cpu.max", "10000 100000");
+    let _somebody = Load::idle(&inner);
     let mut known = Known::new(&rig);
     let topology = known.scan(Extent::All);
     let interval = psi_interval(Survey::take().hz);

@@ -189,6 +189,8 @@ fn attacked() {
         // Less than its fair share, so that it is a victim without a history of quiet.
         &format!("victim timer --work 15ms --every 50ms --{forever}"),
     );
+    // One with nobody in it would not be in the way.
+    let _bystander = Load::idle(&groups[2]);
     let _hogs = [0, 1]
         .map(|at: usize| Load::start(&groups[at], &format!("hog cpu --threads 8 --{forever}")));
     let mut dice = Dice(0x2545_f491_4f6c_dd1d);

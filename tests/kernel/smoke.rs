@@ -23,7 +23,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn direct_status() {
     let rig = Rig::new("direct");
     let busy = rig.group("busy");
-    let _quiet = rig.group("quiet");
+    let _quiet = Load::idle(&rig.group("quiet"));
+    let _vacant = rig.group("vacant");
     write_policy(rig.work(), &[&format!("{}/*", rig.path())], "");
     let load = Load::start(&busy, "hog cpu --threads 1 --for 3s");
     let answer = governor(rig.work(), &["status", "--json"]);
@@ -37,6 +38,13 @@ fn direct_status() {
     };
     assert!(of("busy").cpu.expect("its CPU use") > 0.5);
     assert!(of("quiet").cpu.expect("its CPU use") < 0.1);
+    let all = status.containers.iter();
+    let nobodys = all.filter(|one| one.path.ends_with("/vacant"));
+    assert_eq!(
+        nobodys.count(),
+        0,
+        "where nobody is, there is nothing to tell"
+    );
     load.finish();
 }
 

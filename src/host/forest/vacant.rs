@@ -279,7 +279,7 @@ mod tests {
         assert_eq!((containers(&forest), forest.groups()), (vec![], 2));
         assert_eq!(tree.entries_watched(), 3);
         assert!(!scan(&mut forest, Extent::Changed).changed);
-        tree.enter(format!("{}", docker(1)));
+        tree.enter(docker(1));
         assert!(scan(&mut forest, Extent::Changed).changed);
         let entered = tree.id(docker(1)).unwrap();
         assert_eq!(containers(&forest), [entered]);
