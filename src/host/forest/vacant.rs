@@ -434,6 +434,37 @@ mod tests {
     }
 
     #[test]
+    fn whoever_vanishes_at_any_moment_no_watch_is_left_behind() {
+        for operations in 0..12 {
+            let tree = crowd(3);
+            let mut forest = forest(&tree);
+            tree.vanish_after(operations, "/system.slice");
+            for extent in [Extent::All, Extent::Changed, Extent::All] {
+                scan(&mut forest, extent);
+                assert_eq!(tree.entries_watched(), forest.vacants.len());
+            }
+            tree.remove("/system.slice");
+            scan(&mut forest, Extent::All);
+            assert_eq!((tree.entries_watched(), forest.groups()), (0, 1));
+        }
+    }
+
+    #[test]
+    fn one_that_is_told_of_without_an_end_is_asked_no_more_than_others() {
+        let tree = crowd(100);
+        let mut forest = forest(&tree);
+        for _ in 0..10 {
+            for n in 0..100 {
+                tree.enter(docker(n));
+                tree.leave(docker(n));
+            }
+            assert!(scan(&mut forest, Extent::Changed).unfinished);
+            assert_eq!(forest.vacants.told.len(), 100 - 32);
+        }
+        assert_eq!(containers(&forest).len(), 0);
+    }
+
+    #[test]
     fn what_an_earlier_run_held_is_never_vacant() {
         let tree = crowd(2);
         let id = tree.id(docker(0)).unwrap();
