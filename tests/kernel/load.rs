@@ -48,7 +48,7 @@ impl Load {
 
     /// Somebody who is in the group, below it too, and does next to nothing; returns when he is in.
     pub(crate) fn idle(group: &Group) -> Load {
-        let load = Load::start(group, "burst --threads 1 --on 1ms --every 1h --for 1h");
+        let load = Load::start(group, "burst --threads 1 --on 1ms --every 1h --for 2h");
         let end = now_us() + 10_000_000;
         while !group.read("cgroup.events").contains("populated 1") {
             assert!(now_us() < end, "nobody entered {}", group.dir().display());
