@@ -176,6 +176,8 @@ fn doorbell() {
     let group = rig.group("stalled");
     let idle = Load::idle(&group);
     let _calm = Load::idle(&rig.group("calm"));
+    // They have begun, and whoever waited for that.
+    std::thread::sleep(std::time::Duration::from_secs(1));
     let mut known = Known::new(&rig);
     let topology = known.scan(Extent::All);
     let rings_at = RingsAt::new(Survey::take().trigger, Share::new(0.025)).expect("triggers");
