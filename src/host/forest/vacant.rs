@@ -1,7 +1,7 @@
 //! Containers that nobody has entered yet.
 //!
 //! Whoever makes a thousand empty cgroups beside the containers shall not have a thousand sampled: one with nobody
-//! in it or below harms nobody and waits for nothing. So of each that is new `cgroup.events` is read once, before
+//! in it or below harms nobody and waits for nothing. So of each that is new `cgroup.events` is read, before
 //! anything else of it. It is the kernel's file, which no container can write. While it says that nobody is in there,
 //! the group is held open and waited for, and is no part of the topology; its first task makes it one, and it
 //! stays one until it is removed. One of which that cannot be told is taken in at once.
@@ -141,19 +141,23 @@ impl<D> Vacants<D> {
 }
 
 impl<T: TreeFiles> Forest<T> {
-    /// Whether nobody is in a group that is just met. It is watched before it is asked, so that whoever enters
-    /// in between is told; one that cannot be watched is no vacant one.
+    /// Whether nobody is in a group that is just met. It is asked before it is watched, since the end of a watch wakes the
+    /// loop too, and once more after that, so that whoever entered in between is seen; one that cannot be watched
+    /// is no vacant one.
     pub(super) fn is_vacant(&mut self, opened: &Opened<T::Dir>) -> bool {
+        let Opened { dir, id, .. } = opened;
         // An earlier run held it.
-        if self.adopted.contains_key(&opened.id) {
+        if self.adopted.contains_key(id) {
             return false;
         }
-        if self.files.watch_entry(&opened.dir, opened.id).is_err() {
+        if is_populated(&mut self.files, dir) != Ok(false)
+            || self.files.watch_entry(dir, *id).is_err()
+        {
             return false;
         }
-        let is_vacant = is_populated(&mut self.files, &opened.dir) == Ok(false);
+        let is_vacant = is_populated(&mut self.files, dir) == Ok(false);
         if !is_vacant {
-            self.files.forget_entry(opened.id);
+            self.files.forget_entry(*id);
         }
         is_vacant
     }
@@ -307,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn of_vacant_ones_nothing_is_read_but_their_events_and_that_once() {
+    fn of_vacant_ones_nothing_is_read_but_their_events_when_they_are_met() {
         let tree = crowd(40);
         for n in 0..40 {
             tree.fail(docker(n), Some("cpu.max"), Operation::Read, Absent::Denied);
