@@ -1,7 +1,6 @@
 //! What `governor explain` and `governor events` say of an attack on a real kernel.
 
 use crate::daemon::{Daemon, governor};
-use crate::load::Load;
 use crate::rig::Rig;
 use crate::scene::{heavy_victim, held_hog};
 use governor::model::{EventView, Explanation};
@@ -41,7 +40,7 @@ fn said(rig: &Rig, daemon: &Daemon, arguments: &[&str]) -> String {
 fn fresh_attack() {
     let rig = Rig::new("explain");
     let (victim, hog) = (rig.group("victim"), rig.group("hog"));
-    let _idle = Load::idle(&rig.group("idle"));
+    let _idle = rig.container("idle");
     let daemon = rig.governor("");
     let _load = heavy_victim(&victim, 30);
     assert!(said(&rig, &daemon, &["explain", "victim"]).contains("Nothing is wrong"));

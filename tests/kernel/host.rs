@@ -103,7 +103,7 @@ fn successor() {
         known.forest.read_knob(old, Knob::CpuWeight),
         Err(Absent::Gone)
     );
-    let _somebody = Load::idle(&rig.group("one"));
+    let _somebody = rig.container("one");
     for _ in 0..2 {
         let gone = Err(Absent::Gone);
         assert_eq!(known.forest.read_knob(old, Knob::CpuWeight).map(drop), gone);
@@ -175,7 +175,7 @@ fn doorbell() {
     let rig = Rig::new("doorbell");
     let group = rig.group("stalled");
     let idle = Load::idle(&group);
-    let _calm = Load::idle(&rig.group("calm"));
+    rig.container("calm");
     // They have begun, and whoever waited for that.
     std::thread::sleep(std::time::Duration::from_secs(1));
     let mut known = Known::new(&rig);

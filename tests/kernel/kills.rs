@@ -175,7 +175,8 @@ fn attacked() {
     let groups = [
         rig.group("hog"),
         rig.group("other/hog"),
-        rig.group("other/bystander"),
+        // One with nobody in it would not be in the way.
+        rig.container("other/bystander"),
         rig.group("victim"),
     ];
     odd_originals(&groups[0]);
@@ -189,8 +190,6 @@ fn attacked() {
         // Less than its fair share, so that it is a victim without a history of quiet.
         &format!("victim timer --work 15ms --every 50ms --{forever}"),
     );
-    // One with nobody in it would not be in the way.
-    let _bystander = Load::idle(&groups[2]);
     let _hogs = [0, 1]
         .map(|at: usize| Load::start(&groups[at], &format!("hog cpu --threads 8 --{forever}")));
     let mut dice = Dice(0x2545_f491_4f6c_dd1d);

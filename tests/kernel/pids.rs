@@ -243,7 +243,7 @@ const ANSWER: Duration = Duration::from_secs(1);
 fn status_under_a_fork_bomb() {
     let rig = Rig::new("fork-bomb");
     let bomb = rig.group("bomb");
-    let _neighbour = Load::idle(&rig.group("neighbour"));
+    let _neighbour = rig.container("neighbour");
     bomb.write("pids.max", "1000");
     let governor = rig.governor("");
     std::thread::sleep(Duration::from_secs(2));

@@ -1,10 +1,12 @@
 //! A fresh subtree of cgroups for one test, and the kernel's files in it.
 
 use crate::daemon::{Daemon, write_policy};
+use crate::load::Load;
 use cgroups_rs::fs::cgroup_builder::CgroupBuilder;
 use cgroups_rs::fs::hierarchies::V2;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// Where cgroup v2 is mounted.
@@ -18,6 +20,8 @@ const LAB: &str = "lab";
 pub(crate) struct Rig {
     name: String,
     work: PathBuf,
+    /// The first process of each container.
+    first: Mutex<Vec<Load>>,
 }
 
 impl Rig {
@@ -41,6 +45,7 @@ impl Rig {
         let rig = Rig {
             name: name.to_owned(),
             work,
+            first: Mutex::default(),
         };
         remove(&rig.dir());
         rig
@@ -85,6 +90,15 @@ impl Rig {
                 group.dir.display()
             );
         }
+        group
+    }
+
+    /// Makes a cgroup as [`Rig::group`] does, with an idle first process in it, as a container has one: who has been there
+    /// for a while may be throttled and capped.
+    pub(crate) fn container(&self, name: &str) -> Group {
+        let group = self.group(name);
+        let first = Load::idle(&group);
+        self.first.lock().expect("no test goes on").push(first);
         group
     }
 

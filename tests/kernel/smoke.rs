@@ -23,7 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn direct_status() {
     let rig = Rig::new("direct");
     let busy = rig.group("busy");
-    let _quiet = Load::idle(&rig.group("quiet"));
+    let _quiet = rig.container("quiet");
     let _vacant = rig.group("vacant");
     write_policy(rig.work(), &[&format!("{}/*", rig.path())], "");
     let load = Load::start(&busy, "hog cpu --threads 1 --for 3s");
