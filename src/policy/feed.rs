@@ -210,6 +210,11 @@ impl Brain {
         }
         self.tracks[at].keep_account(harm.amount > Span::ZERO);
         self.feed(at, Resource::Cpu, when, over, harm);
+        let is_held = self.held.iter().any(|held| held.resource == Resource::Cpu);
+        let somebody_takes = is_held || self.suspects(at, Resource::Cpu).next().is_some();
+        self.tracks[at]
+            .strain_mut(Resource::Cpu)
+            .share(when, somebody_takes);
     }
 
     /// Whether one that is held gets less than it was left, though it is known to need that, because
@@ -269,6 +274,18 @@ impl Brain {
         }
     }
 
+    /// Those who may have done harm to this one in this tick: who takes too much, but for itself and its pod.
+    fn suspects(&self, at: usize, resource: Resource) -> impl Iterator<Item = &Track> {
+        let harmed = &self.tracks[at];
+        let owner = self.tree.groups.get(harmed.group);
+        let takers = self.takers[resource as usize].iter();
+        takers
+            .filter_map(|&at| self.tracks.get(at))
+            .filter(move |suspect| {
+                suspect.id != harmed.id && !same_pod(owner, self.tree.groups.get(suspect.group))
+            })
+    }
+
     pub(super) fn feed(
         &mut self,
         at: usize,
@@ -278,7 +295,6 @@ impl Brain {
         harm: Harm,
     ) {
         let victim = self.tracks[at].id;
-        let group = self.tracks[at].group;
         let tolerance = self.tolerance(&self.tracks[at], resource);
         let size = self.policy.bucket(resource);
         let fed = self.tracks[at]
@@ -287,13 +303,7 @@ impl Brain {
         let rate = harm.amount.over(over);
         let mut ledger = std::mem::take(&mut self.tracks[at].strain_mut(resource).ledger);
         if rate > 0.0 || !self.tracks[at].strain(resource).bucket.calm(size) {
-            let owner = self.tree.groups.get(group);
-            let takers = self.takers[resource as usize].iter();
-            let suspects = takers
-                .filter_map(|&at| self.tracks.get(at))
-                .filter(|suspect| {
-                    suspect.id != victim && !same_pod(owner, self.tree.groups.get(suspect.group))
-                });
+            let suspects = self.suspects(at, resource);
             let (harmed, now) = (&self.tracks[at], self.now);
             let excess = |suspect: &Track| match resource {
                 Resource::Io => suspect.excess_before(harmed, now),
