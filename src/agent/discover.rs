@@ -9,8 +9,9 @@ use crate::policy::Brain;
 const SCAN_APART: Span = Span::from_millis(200);
 /// So many scans may follow each other sooner after a time without changes.
 const SCANS_SAVED: u64 = 4;
-/// A change is looked at so much later: a container comes in several steps.
-const SETTLES: Span = Span::from_millis(20);
+/// A change is looked at so much later: a container comes in several steps, and is looked at once more when its first task
+/// has come.
+const SETTLES: Span = Span::from_millis(10);
 /// What one scan had no time for is looked at so much later.
 const GOES_ON: Span = Span::from_millis(50);
 /// And no sooner than after so many times as long as the scan took: whoever makes groups by the thousand must not
@@ -204,7 +205,7 @@ mod tests {
         }
         assert_eq!(
             scans[..6],
-            [20, 41, 62, 83, 104, 220],
+            [10, 21, 32, 43, 54, 210],
             "saved scans come first"
         );
         let later = &scans[5..];

@@ -124,7 +124,7 @@ impl Brain {
             return Ok(found);
         }
         if let Some(found) = ledger.culprits(margin, free).map_err(crowd)? {
-            return Ok(found);
+            return Ok(self.with_who_begins(found, resource, victim));
         }
         // Exoneration gives no immunity from the first rung: when nobody else is left.
         let late = |id: GroupId| {
@@ -356,7 +356,9 @@ impl Brain {
             }
             Resource::Io => {
                 bounds.original = self.tree.groups[suspect.group].knobs;
-                if bounds.original.io_max.is_err() || self.now.since(suspect.met) < KNOWN {
+                // Where both have just been met nobody knows who of them was there first.
+                let met = suspect.met.min(harmed.met);
+                if bounds.original.io_max.is_err() || self.now.since(met) < KNOWN {
                     return None;
                 }
                 let on = suspect.worst_before(harmed, self.now)?;

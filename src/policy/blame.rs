@@ -52,6 +52,8 @@ pub(super) struct Culprits {
 }
 
 impl Culprits {
+    pub(super) const NOBODY: Culprits = Culprits { who: [None; JOINT] };
+
     /// The blamed, the most blamed first.
     pub(super) fn iter(&self) -> impl Iterator<Item = GroupId> + '_ {
         self.who.iter().flatten().copied()
@@ -59,9 +61,19 @@ impl Culprits {
 
     /// This one alone.
     pub(super) fn one(id: GroupId) -> Culprits {
-        let mut who = [None; JOINT];
-        who[0] = Some(id);
-        Culprits { who }
+        Culprits::NOBODY.and([id].into_iter())
+    }
+
+    /// Those, and further ones as far as there is room.
+    pub(super) fn and(mut self, others: impl Iterator<Item = GroupId>) -> Culprits {
+        for other in others {
+            if !self.who.contains(&Some(other))
+                && let Some(room) = self.who.iter_mut().find(|one| one.is_none())
+            {
+                *room = Some(other);
+            }
+        }
+        self
     }
 
     /// Those of them; `None` where none is.

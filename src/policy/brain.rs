@@ -261,15 +261,17 @@ impl Brain {
         bytes.0 as f64 / ram.0.max(1) as f64
     }
 
+    /// A container that has just come.
+    pub(super) fn is_newcomer(&self, track: &Track) -> bool {
+        track.is_container && self.now.since(track.met) < NEWCOMER
+    }
+
     pub(super) fn set_pace(&mut self, harmed: bool) {
         let (mut urgent, mut unanswered) = (false, false);
         // Who has just come is watched closely, whatever the doorbells say; so is who got back a device, or CPUs, that he
         // had taken from others; and so are all while others may still join an experiment.
         let is_recent = |since: Time| self.now.since(since) < NEWCOMER;
-        urgent |= self
-            .tracks
-            .iter()
-            .any(|track| track.is_container && is_recent(track.met));
+        urgent |= self.tracks.iter().any(|track| self.is_newcomer(track));
         urgent |= self.held.iter().any(|held| {
             let is_given_back = matches!(held.place, Place::Cap(_) | Place::Throttle(_))
                 && matches!(held.proof, Proof::Releasing(_));

@@ -275,7 +275,7 @@ impl Brain {
     }
 
     /// Those who may have done harm to this one in this tick: who takes too much, but for itself and its pod.
-    fn suspects(&self, at: usize, resource: Resource) -> impl Iterator<Item = &Track> {
+    pub(super) fn suspects(&self, at: usize, resource: Resource) -> impl Iterator<Item = &Track> {
         let harmed = &self.tracks[at];
         let owner = self.tree.groups.get(harmed.group);
         let takers = self.takers[resource as usize].iter();

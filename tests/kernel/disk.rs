@@ -68,8 +68,8 @@ fn moved(group: &Group, original: &str, patience: Duration) -> Option<u64> {
 fn flooded(attack: &str, flood: &str) {
     needed();
     let rig = Rig::new("flood");
-    let victim = rig.container("victim");
-    let hog = rig.container("hog");
+    let victim = rig.group("victim");
+    let hog = rig.group("hog");
     let originals = (victim.knobs(), hog.knobs());
     table::head(&[
         "attack",
@@ -169,8 +169,8 @@ impl Arm {
 fn alone() {
     needed();
     let rig = Rig::new("disk-alone");
-    let neighbour = rig.container("neighbour");
-    let reader = rig.container("reader");
+    let neighbour = rig.group("neighbour");
+    let reader = rig.group("reader");
     let originals = reader.knobs();
     let governor = rig.governor("");
     // A neighbour that does not use the disk.
@@ -194,8 +194,8 @@ fn alone() {
 fn own_limit() {
     let device = needed();
     let rig = Rig::new("disk-own");
-    let victim = rig.container("victim");
-    let hog = rig.container("hog");
+    let victim = rig.group("victim");
+    let hog = rig.group("hog");
     hog.write("io.max", &format!("{device} rbps=104857600 wiops=77777"));
     let originals = hog.knobs();
     let original = hog.read("io.max");

@@ -49,6 +49,27 @@ fn a_flood_of_reads_is_throttled_within_a_second_and_given_back_when_it_is_over(
 }
 
 #[test]
+fn a_newcomer_is_throttled_for_one_who_was_there_before_and_for_no_other_newcomer() {
+    let groups = [container("/victim", 100), container("/hog", 100)];
+    let mut world = World::new(&groups[..1], Policy::default());
+    world.life("/victim").reads = 50.0;
+    world.run(12.0);
+    world.adopt(&groups);
+    world.life("/hog").reads = 10_000.0;
+    world.run(1.0);
+    assert!(throttle(&world, "/hog").is_some(), "{:?}", world.told);
+    // As after a restart of the governor in an attack.
+    let mut world = World::new(&groups, Policy::default());
+    world.brain.adopt(&world.tree, world.now);
+    world.life("/victim").reads = 50.0;
+    world.life("/hog").reads = 10_000.0;
+    world.run(1.5);
+    assert!(world.writes.is_empty(), "{:?}", world.writes);
+    world.run(3.0);
+    assert!(throttle(&world, "/hog").is_some(), "{:?}", world.told);
+}
+
+#[test]
 fn a_throttle_is_tried_back_and_set_again_while_the_flood_lasts() {
     let mut world = pair(50.0);
     world.life("/hog").reads = 10_000.0;

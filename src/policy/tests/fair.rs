@@ -2,7 +2,9 @@
 //! for whom a limit stands, is handed on, or goes back.
 
 use super::world::World;
-use crate::model::{Bytes, EventKind, Group, Knob, KnobValue, Policy, Role, Span, Verdict};
+use crate::model::{
+    Bytes, EventKind, Group, GroupId, Knob, KnobValue, Policy, Role, Span, Time, Verdict,
+};
 use crate::policy::track::tests::container;
 
 /// Lets it go on for so long while this one stalls a lot, whatever runs beside it.
@@ -341,4 +343,31 @@ fn those_who_begin_one_after_the_other_are_held_in_one_experiment_and_share_what
     );
     let other = |kind: &EventKind| matches!(kind, EventKind::Proved(verdict) if *verdict != Verdict::Confirmed);
     assert!(!world.has_told(other), "{:?}", world.told);
+}
+
+#[test]
+fn who_begins_with_one_who_is_blamed_is_held_with_it_and_nobody_who_was_there_before() {
+    let weights = [
+        ("/victim", 100),
+        ("/busy", 100),
+        ("/hog", 100),
+        ("/with", 40),
+    ];
+    let groups = weights.map(|(path, weight)| container(path, weight));
+    let mut world = World::new(&groups[..2], Policy::default());
+    world.life("/victim").wants = 0.7;
+    world.life("/busy").wants = 0.1;
+    world.run(10.0);
+    world.adopt(&groups);
+    world.life("/hog").wants = 1.0;
+    world.life("/with").wants = 1.0;
+    while world.writes.is_empty() {
+        world.tick();
+        assert!(world.now < Time(12_000_000), "{:?}", world.told);
+    }
+    let held: Vec<GroupId> = world.brain.held().map(|held| held.aggressor).collect();
+    assert_eq!(held.len(), 2, "{:?}", world.told);
+    assert!(held.contains(&world.id("/hog")) && held.contains(&world.id("/with")));
+    world.run(3.0);
+    assert!(!world.wrote("/busy", Knob::CpuWeight), "{:?}", world.writes);
 }

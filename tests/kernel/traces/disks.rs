@@ -23,7 +23,7 @@ fn flood(group: &Group, seconds: u32) -> Load {
 }
 
 pub(super) fn flooded(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.container("victim"), rig.container("hog"));
+    let (victim, hog) = (rig.group("victim"), rig.group("hog"));
     let governor = rig.governor("");
     let _work = reads(&victim, 26);
     seconds(6);
@@ -34,7 +34,7 @@ pub(super) fn flooded(rig: &Rig) -> Daemon {
 
 /// The trial release after ten seconds, twice the escape time, brings the harm back.
 pub(super) fn tried_back(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.container("victim"), rig.container("hog"));
+    let (victim, hog) = (rig.group("victim"), rig.group("hog"));
     let governor = rig.governor("[release]\nescape = \"5s\"\n");
     let _work = reads(&victim, 40);
     seconds(6);
@@ -44,8 +44,8 @@ pub(super) fn tried_back(rig: &Rig) -> Daemon {
 }
 
 pub(super) fn two_floods(rig: &Rig) -> Daemon {
-    let victim = rig.container("victim");
-    let hogs = [rig.container("one"), rig.container("two")];
+    let victim = rig.group("victim");
+    let hogs = [rig.group("one"), rig.group("two")];
     let governor = rig.governor("");
     let _work = reads(&victim, 26);
     seconds(6);
@@ -57,7 +57,7 @@ pub(super) fn two_floods(rig: &Rig) -> Daemon {
 
 /// The hog's own limit of operations lies above what ours will be; that of bytes lies below.
 pub(super) fn own_limit(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.container("victim"), rig.container("hog"));
+    let (victim, hog) = (rig.group("victim"), rig.group("hog"));
     let device = crate::disk::number().expect("a disk");
     hog.write("io.max", &format!("{device} rbps=999424 riops=5000"));
     let governor = rig.governor("");
@@ -69,7 +69,7 @@ pub(super) fn own_limit(rig: &Rig) -> Daemon {
 }
 
 pub(super) fn alone(rig: &Rig) -> Daemon {
-    let (neighbour, reader) = (rig.container("neighbour"), rig.container("reader"));
+    let (neighbour, reader) = (rig.group("neighbour"), rig.group("reader"));
     let governor = rig.governor("");
     let _work = Load::start(
         &neighbour,
@@ -83,7 +83,7 @@ pub(super) fn alone(rig: &Rig) -> Daemon {
 
 /// Waits for its own limit, beside one that reads a lot.
 pub(super) fn limited(rig: &Rig) -> Daemon {
-    let (busy, limited) = (rig.container("busy"), rig.container("limited"));
+    let (busy, limited) = (rig.group("busy"), rig.group("limited"));
     let device = crate::disk::number().expect("a disk");
     limited.write("io.max", &format!("{device} riops=100"));
     let governor = rig.governor("");
