@@ -46,10 +46,12 @@ impl ScanTurns {
         self.due = self.due.or(Some(may.max(now + SETTLES)));
     }
 
-    /// A scan is made now. One that nothing had called for is none of these.
+    /// A scan is made now. One that nothing had called for is none of these. Those that went on with what was not finished
+    /// leave no debt that somebody who comes later would wait for.
     fn scan(&mut self, now: Time) {
         if self.due.take().is_some() {
-            self.taken_until = self.taken_until.max(now) + SCAN_APART;
+            let most = now + Span(SCAN_APART.0 * (SCANS_SAVED + 1));
+            self.taken_until = (self.taken_until.max(now) + SCAN_APART).min(most);
         }
     }
 
@@ -211,6 +213,20 @@ mod tests {
         let later = &scans[5..];
         assert!(later.windows(2).all(|pair| pair[1] - pair[0] >= 199));
         assert!((48..=54).contains(&scans.len()), "{}", scans.len());
+    }
+
+    #[test]
+    fn what_went_on_without_an_end_makes_nobody_wait_later() {
+        let mut turns = ScanTurns::new(Time(0));
+        for ms in (0..60_000).step_by(50) {
+            turns.goes_on(Time(ms * 1_000), Span::ZERO);
+            turns.scan(Time(ms * 1_000 + 50_000));
+        }
+        turns.changed(Time(60_000_000));
+        assert!(
+            turns.due().is_some_and(|due| due < Time(60_500_000)),
+            "{turns:?}"
+        );
     }
 
     #[test]

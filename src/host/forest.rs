@@ -259,7 +259,7 @@ impl<T: TreeFiles> Forest<T> {
     /// that are no containers any more. All stay open: a tree that is half known meanwhile would make
     /// the others look gone, and what is held for them be given back.
     pub fn recognise_again(&mut self, is_container: &dyn Fn(&[u8]) -> bool) {
-        self.forget_vacant();
+        self.forget_vacant(is_container);
         for node in self.nodes.values_mut() {
             node.kind = recognise(&node.path, is_container).map_or(Kind::Inner, Kind::Top);
             node.stale = true;

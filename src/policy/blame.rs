@@ -55,7 +55,7 @@ impl Culprits {
     pub(super) const NOBODY: Culprits = Culprits { who: [None; JOINT] };
 
     /// The blamed, the most blamed first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = GroupId> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = GroupId> {
         self.who.iter().flatten().copied()
     }
 

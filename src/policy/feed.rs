@@ -6,6 +6,7 @@ use super::brain::{Brain, RESOURCES, SHORT, SPARE};
 use super::entitle::Claim;
 use super::harm::Harm;
 use super::lever;
+use super::strain::Doing;
 use super::track::Track;
 use super::window::Over;
 use crate::model::{Bytes, Event, EventKind, Group, Limit, Resource, Span, Time};
@@ -210,11 +211,16 @@ impl Brain {
         }
         self.tracks[at].keep_account(harm.amount > Span::ZERO);
         self.feed(at, Resource::Cpu, when, over, harm);
-        let is_held = self.held.iter().any(|held| held.resource == Resource::Cpu);
-        let somebody_takes = is_held || self.suspects(at, Resource::Cpu).next().is_some();
-        self.tracks[at]
-            .strain_mut(Resource::Cpu)
-            .share(when, somebody_takes);
+        let id = self.tracks[at].id;
+        let mut held = self.held.iter();
+        let doing = if held.any(|held| held.resource == Resource::Cpu && held.victim == id) {
+            Doing::Answered
+        } else if self.suspects(at, Resource::Cpu).next().is_some() {
+            Doing::Somebody
+        } else {
+            Doing::Nobody
+        };
+        self.tracks[at].strain_mut(Resource::Cpu).share(when, doing);
     }
 
     /// Whether one that is held gets less than it was left, though it is known to need that, because
@@ -275,7 +281,11 @@ impl Brain {
     }
 
     /// Those who may have done harm to this one in this tick: who takes too much, but for itself and its pod.
-    pub(super) fn suspects(&self, at: usize, resource: Resource) -> impl Iterator<Item = &Track> {
+    pub(super) fn suspects(
+        &self,
+        at: usize,
+        resource: Resource,
+    ) -> impl Iterator<Item = &Track> + Clone {
         let harmed = &self.tracks[at];
         let owner = self.tree.groups.get(harmed.group);
         let takers = self.takers[resource as usize].iter();

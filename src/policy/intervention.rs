@@ -400,10 +400,11 @@ impl Intervention {
         self.is_tried_back() && seen.now.since(self.changed) >= self.tried_after(policy)
     }
 
-    /// How long after its latest step it is tried back: twice as long each time that harm came back with it, and on a
-    /// device, whose queue the victim waits through after each trial.
+    /// How long after its latest step it is tried back: twice as long each time that harm came back with it, and where it was
+    /// proved on a device, whose queue the victim waits through after each trial.
     pub(super) fn tried_after(&self, policy: &Policy) -> Span {
-        let doubled = self.tries.min(TRIES) + u32::from(self.resource == Resource::Io);
+        let is_slow = self.resource == Resource::Io && self.proved;
+        let doubled = self.tries.min(TRIES) + u32::from(is_slow);
         let escape = policy.release.escape.scaled(f64::from(1_u32 << doubled));
         escape
             .min(policy.release.hold_max.max(policy.release.escape))
@@ -754,10 +755,16 @@ mod tests {
         assert_eq!(often.tried_after(&Policy::default()), most);
         let on_a_device = Intervention {
             resource: Resource::Io,
+            proved: false,
             ..intervention
         };
-        let twice = Span::from_secs(20);
-        assert_eq!(on_a_device.tried_after(&Policy::default()), twice);
+        let [once, twice] = [10, 20].map(Span::from_secs);
+        assert_eq!(on_a_device.tried_after(&Policy::default()), once);
+        let proved = Intervention {
+            proved: true,
+            ..on_a_device
+        };
+        assert_eq!(proved.tried_after(&Policy::default()), twice);
     }
 
     #[test]

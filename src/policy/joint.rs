@@ -42,16 +42,19 @@ impl Brain {
         // They have been at it for less time than those who are held already.
         let margin = self.policy.detect.margin * self.policy.detect.margin;
         let alike = ledger.map(|ledger| ledger.culprits(margin, may_be));
-        let alike = alike
-            .and_then(Result::ok)
-            .flatten()
-            .and_then(|alike| alike.only(is_new));
-        let begun = self.who_begins(resource, victim).map(|track| track.id);
-        Culprits::NOBODY
-            .and(alike.iter().flat_map(Culprits::iter))
-            .and(begun)
-            .only(|_| true)
-            .ok_or(WhyNobody::Busy)
+        // Of so many nobody stands out.
+        let Some(Ok(alike)) = alike else {
+            return Err(WhyNobody::Busy);
+        };
+        let alike = alike.and_then(|alike| alike.only(is_new));
+        let alike = alike.unwrap_or(Culprits::NOBODY);
+        let proving = self.held.iter().filter(|held| {
+            held.resource == resource
+                && held.victim == victim
+                && matches!(held.proof, Proof::Proving(_))
+        });
+        let joined = self.with_those_who_begin(alike, resource, victim, proving.count());
+        joined.only(|_| true).ok_or(WhyNobody::Busy)
     }
 
     /// Those who are to be held for the CPU, and who began in the same moment: of several who begin together the scheduler has one
@@ -62,31 +65,51 @@ impl Brain {
         resource: Resource,
         victim: GroupId,
     ) -> Culprits {
-        let has_begun = |id| self.track(id).is_some_and(|track| self.has_begun(track));
-        if resource != Resource::Cpu || !found.iter().all(has_begun) {
-            return found;
+        let harmed = self.track(victim);
+        let has_begun = |id| {
+            let suspect = self.track(id).zip(harmed);
+            suspect.is_some_and(|(track, harmed)| self.has_begun(track, harmed))
+        };
+        if resource == Resource::Cpu && found.iter().all(has_begun) {
+            self.with_those_who_begin(found, resource, victim, 0)
+        } else {
+            found
         }
-        found.and(self.who_begins(resource, victim).map(|track| track.id))
     }
 
-    /// Those who take over from this victim and have begun to just now, but for those who are held.
-    fn who_begins(&self, resource: Resource, victim: GroupId) -> impl Iterator<Item = &Track> {
-        let victim = self.index.get(&victim).copied();
-        let suspects = victim
-            .into_iter()
-            .flat_map(move |at| self.suspects(at, resource));
-        suspects.filter(move |track| {
+    /// Those, and who takes over from this victim and has just begun to; not those where all are more than one experiment holds, of
+    /// which there are so many `already`.
+    fn with_those_who_begin(
+        &self,
+        found: Culprits,
+        resource: Resource,
+        victim: GroupId,
+        already: usize,
+    ) -> Culprits {
+        let Some(&at) = self.index.get(&victim) else {
+            return found;
+        };
+        let harmed = &self.tracks[at];
+        let ledger = &harmed.strain(resource).ledger;
+        let begun = self.suspects(at, resource).filter(|track| {
             track.is_container
                 && !track.protected
-                && self.has_begun(track)
+                && self.has_begun(track, harmed)
                 && takes_over(track)
                 && track.exonerated(resource).is_none()
+                && ledger.mark(track.id).is_some_and(|mark| mark.score > 0.0)
                 && !self.is_moved(track.group, resource)
-        })
+                && found.iter().all(|id| id != track.id)
+        });
+        if already + found.iter().count() + begun.clone().count() > JOINT {
+            return found;
+        }
+        found.and(begun.map(|track| track.id))
     }
 
-    fn has_begun(&self, track: &Track) -> bool {
-        self.is_newcomer(track) || begins(track)
+    /// Whether this one has begun just now. One that was met with the victim has not come: the governor has.
+    fn has_begun(&self, track: &Track, harmed: &Track) -> bool {
+        (self.is_newcomer(track) && track.met > harmed.met) || begins(track)
     }
 
     /// Those whose experiment others have joined: it begins anew, and their first step with it, which was made as if the others

@@ -115,7 +115,8 @@ impl Brain {
             harm,
             alarmed: self.accuser(held).is_some(),
             tolerance: strain.map_or(0.0, |strain| {
-                self.policy.detect.tolerance.get() + strain.calm(&self.policy)
+                let borne = strain.calm(&self.policy).max(strain.shared);
+                self.policy.detect.tolerance.get() + borne
             }),
             calm_for,
             rests: rests(Over::Half),

@@ -356,7 +356,8 @@ impl Track {
             policy.detect.baseline.get(),
             policy.detect.baseline_max.get(),
         );
-        if self.cpu_psi.whole(Over::Two).is_some() {
+        // What is borne of neighbours is no calm.
+        if self.cpu.shared == 0.0 && self.cpu_psi.whole(Over::Two).is_some() {
             self.cpu
                 .baseline
                 .learn(self.cpu_psi.rate(Over::Two), passed, default, most);

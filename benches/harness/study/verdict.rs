@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 /// The rules, for people.
 pub(crate) const RULE: &str = "Contained: in the median over the rounds the victim has at least 90 % of the answers that it has \
 alone, and its p99 while the attack lasts, its first moment included, is at most twice what it is alone or 1.2 times what it is \
-with the hand; nobody but the aggressors is refused a fork or met by the kernel's OOM killer. Framing: besides, no innocent is \
+with the hand; nobody but the aggressors is refused a fork or met by the kernel's OOM killer. Where the harm is that something ends \
+(the scenario states no p99 as harm), the answers and that nobody else is refused or killed are all that counts. Framing: besides, no innocent is \
 held. On the governor: besides, its loop wakes at most 50 ms late (99th percentile). Benign: nobody is held by more than a \
 weight, and nobody at all in a round whose ungoverned run harms nobody: at least 90 % of the answers, p99 at most 1.5 times alone.";
 
@@ -81,7 +82,9 @@ impl Study {
         let p99 = arm.median("p99_ms").unwrap_or(f64::INFINITY);
         let oracle = self.arm(Arm::Oracle).and_then(|arm| arm.median("p99_ms"));
         let like_oracle = oracle.is_some_and(|ms| p99 <= TIMES_ORACLE * ms);
-        if times > TIMES_ALONE && !like_oracle {
+        // Who is killed or refused has no latency, and who is not was hardly ever late.
+        let ends = self.scenario.harm.p99.is_none();
+        if times > TIMES_ALONE && !like_oracle && !ends {
             let ms =
                 named("p99_ms").map_or(String::new(), |field| crate::format::show(p99, field.unit));
             let hand = oracle.map_or(String::new(), |ms| {
@@ -258,6 +261,15 @@ mod tests {
         assert!(contained(20), "twice alone");
         assert!(contained(36), "1.2 times the hand's");
         assert!(!contained(37), "more than both");
+    }
+
+    #[test]
+    fn where_the_harm_is_that_something_ends_a_late_answer_is_one() {
+        let text = SCENARIO.replace("p99 = 2\n", "answered = \"99%\"\n");
+        assert_ne!(text, SCENARIO);
+        let late = |part: u64| verdict(&tried(&text, move |ms| (ms < part).then_some(37)));
+        assert_eq!(late(u64::MAX), Verdict::Contained);
+        assert!(matches!(late(8_000), Verdict::Not(_)));
     }
 
     #[test]

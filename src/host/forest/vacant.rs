@@ -7,10 +7,14 @@
 //! stays one until it is removed. One of which that cannot be told is taken in at once.
 //!
 //! The kernel tells of the first task (inotify). Where it may have told what nobody heard, all are asked, some in each scan.
+//! Whoever may make cgroups may have thousands told of, by one process that goes from one to the next: the host's own are asked
+//! and taken in first, half of what a scan asks is for those that nothing is told of, and one that was told of in vain again
+//! and again is taken in whether somebody is there or not.
 
 use super::Forest;
 use super::walk::Walk;
 use crate::host::files::{Opened, TreeFiles, read_text};
+use crate::host::recognise::recognise;
 use crate::kernel::flat;
 use crate::model::{GroupId, Reading};
 use std::collections::{BTreeMap, VecDeque};
@@ -19,14 +23,49 @@ use std::ops::Bound;
 /// Two lines of ten bytes; kernels may add some.
 const EVENTS_ROOM: usize = 256;
 
+/// Told of so many times, and found without anybody, one is taken in all the same: somebody goes in and out.
+const IN_VAIN: u8 = 3;
+
+/// Groups that wait for their turn: the host's own (root's), and those of others.
+#[derive(Debug)]
+struct Queue {
+    hosts: VecDeque<GroupId>,
+    others: VecDeque<GroupId>,
+}
+
+impl Queue {
+    const fn new() -> Queue {
+        Queue {
+            hosts: VecDeque::new(),
+            others: VecDeque::new(),
+        }
+    }
+
+    fn push(&mut self, id: GroupId, is_hosts: bool) {
+        if is_hosts {
+            self.hosts.push_back(id);
+        } else {
+            self.others.push_back(id);
+        }
+    }
+
+    fn pop(&mut self) -> Option<GroupId> {
+        self.hosts.pop_front().or_else(|| self.others.pop_front())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.hosts.is_empty() && self.others.is_empty()
+    }
+}
+
 /// The vacant groups, and what is left to do about them.
 #[derive(Debug)]
 pub(super) struct Vacants<D> {
     groups: BTreeMap<GroupId, Vacant<D>>,
     /// Something was told of these: they are asked first.
-    told: VecDeque<GroupId>,
+    told: Queue,
     /// Somebody was seen in these; the walk takes them in.
-    entered: VecDeque<GroupId>,
+    entered: Queue,
     /// So many more are asked in turn, whether something was told of them or not.
     doubted: usize,
     /// Whose turn it was last.
@@ -40,6 +79,8 @@ struct Vacant<D> {
     path: Vec<u8>,
     /// It stands in one of the two queues.
     queued: bool,
+    /// So many times it was told of, and nobody was there.
+    in_vain: u8,
     /// The walk that saw it listed last.
     walk: u64,
 }
@@ -48,8 +89,8 @@ impl<D> Vacants<D> {
     pub(super) const fn new() -> Vacants<D> {
         Vacants {
             groups: BTreeMap::new(),
-            told: VecDeque::new(),
-            entered: VecDeque::new(),
+            told: Queue::new(),
+            entered: Queue::new(),
             doubted: 0,
             turn: GroupId(0),
         }
@@ -72,6 +113,7 @@ impl<D> Vacants<D> {
             parent,
             path,
             queued: false,
+            in_vain: 0,
             walk,
         };
         self.groups.insert(id, vacant);
@@ -95,7 +137,7 @@ impl<D> Vacants<D> {
             && !vacant.queued
         {
             vacant.queued = true;
-            self.told.push_back(id);
+            self.told.push(id, vacant.is_hosts());
         }
     }
 
@@ -108,7 +150,7 @@ impl<D> Vacants<D> {
     pub(super) fn enter(&mut self, id: GroupId) {
         if let Some(vacant) = self.groups.get_mut(&id) {
             vacant.queued = true;
-            self.entered.push_back(id);
+            self.entered.push(id, vacant.is_hosts());
         }
     }
 
@@ -117,26 +159,38 @@ impl<D> Vacants<D> {
         !self.entered.is_empty()
     }
 
-    /// Some are still to be asked.
+    /// Some are still to be asked, and soon. Others than the host's wait for the next scan: they would have scans follow each
+    /// other for ever.
     pub(super) fn are_doubted(&self) -> bool {
-        self.doubted > 0 || !self.told.is_empty()
+        self.doubted > 0 || !self.told.hosts.is_empty()
     }
 
-    /// Who is asked next.
-    fn next(&mut self) -> Option<GroupId> {
-        while let Some(id) = self.told.pop_front() {
+    /// Who was told of and is asked next.
+    fn next_told(&mut self) -> Option<GroupId> {
+        while let Some(id) = self.told.pop() {
             // It may have gone meanwhile.
             if let Some(vacant) = self.groups.get_mut(&id) {
                 vacant.queued = false;
                 return Some(id);
             }
         }
+        None
+    }
+
+    /// Whose turn it is, whether something was told of it or not.
+    fn next_doubted(&mut self) -> Option<GroupId> {
         self.doubted = self.doubted.checked_sub(1)?;
         let later = (Bound::Excluded(self.turn), Bound::Unbounded);
         let next = self.groups.range(later).next();
         let (&id, vacant) = next.or_else(|| self.groups.iter().next())?;
         self.turn = id;
         (!vacant.queued).then_some(id)
+    }
+}
+
+impl<D> Vacant<D> {
+    const fn is_hosts(&self) -> bool {
+        self.opened.owner == 0
     }
 }
 
@@ -162,31 +216,49 @@ impl<T: TreeFiles> Forest<T> {
         is_vacant
     }
 
-    /// Asks those of whom something was told, and those whose turn it is, so many at most.
+    /// Asks those of whom something was told, and those whose turn it is, so many at most: one of these after one of those.
     pub(super) fn ask_vacant(&mut self, most: usize) {
-        for _ in 0..most {
-            if !self.vacants.are_doubted() {
+        for at in 0..most {
+            if self.vacants.doubted == 0 && self.vacants.told.is_empty() {
                 return;
             }
-            let Some(id) = self.vacants.next() else {
+            let told = if at % 2 == 0 || self.vacants.doubted == 0 {
+                self.vacants.next_told()
+            } else {
+                None
+            };
+            let Some(id) = told.or_else(|| self.vacants.next_doubted()) else {
                 continue;
             };
-            if let Some(vacant) = self.vacants.groups.get(&id)
-                && is_populated(&mut self.files, &vacant.opened.dir) != Ok(false)
-            {
+            let Some(vacant) = self.vacants.groups.get_mut(&id) else {
+                continue;
+            };
+            if is_populated(&mut self.files, &vacant.opened.dir) != Ok(false) {
                 self.vacants.enter(id);
+            } else if told.is_some() {
+                vacant.in_vain += 1;
+                if vacant.in_vain >= IN_VAIN {
+                    self.vacants.enter(id);
+                }
             }
         }
     }
 
-    /// Takes in those that somebody has entered, as far as this walk may open groups.
+    /// Takes in those that somebody has entered, as far as this walk may open groups: others than the host's own leave half of
+    /// that to who has just been made.
     pub(super) fn take_entered(&mut self, walk: &mut Walk<'_>) {
+        let for_new = walk.to_open / 2;
         while self.vacants.are_entered() {
-            if walk.to_open == 0 {
+            let least = if self.vacants.entered.hosts.is_empty() {
+                for_new
+            } else {
+                0
+            };
+            if walk.to_open <= least {
                 walk.scan.unfinished = true;
                 return;
             }
-            let Some(id) = self.vacants.entered.pop_front() else {
+            let Some(id) = self.vacants.entered.pop() else {
                 return;
             };
             if let Some(vacant) = self.vacants.groups.remove(&id) {
@@ -214,11 +286,16 @@ impl<T: TreeFiles> Forest<T> {
         }
     }
 
-    /// Lets go of all: what is a container is told anew.
-    pub(super) fn forget_vacant(&mut self) {
-        while let Some((id, _)) = self.vacants.groups.pop_first() {
-            self.files.forget_entry(id);
-        }
+    /// Lets go of those that are no containers any more.
+    pub(super) fn forget_vacant(&mut self, is_container: &dyn Fn(&[u8]) -> bool) {
+        let (files, vacants) = (&mut self.files, &mut self.vacants);
+        vacants.groups.retain(|id, vacant| {
+            let stays = recognise(&vacant.path, is_container).is_some();
+            if !stays {
+                files.forget_entry(*id);
+            }
+            stays
+        });
     }
 }
 
@@ -453,19 +530,63 @@ mod tests {
         }
     }
 
-    #[test]
-    fn one_that_is_told_of_without_an_end_is_asked_no_more_than_others() {
-        let tree = crowd(100);
-        let mut forest = forest(&tree);
-        for _ in 0..10 {
-            for n in 0..100 {
-                tree.enter(docker(n));
-                tree.leave(docker(n));
-            }
-            assert!(scan(&mut forest, Extent::Changed).unfinished);
-            assert_eq!(forest.vacants.told.len(), 100 - 32);
+    /// Somebody goes through all of a user's groups.
+    fn hopped_through(tree: &FakeTree, owner: u32, count: usize) {
+        for n in 0..count {
+            tree.set_owner(docker(n), owner);
         }
-        assert_eq!(containers(&forest).len(), 0);
+        for n in 0..count {
+            tree.enter(docker(n));
+            tree.leave(docker(n));
+        }
+    }
+
+    #[test]
+    fn one_that_is_told_of_in_vain_again_and_again_is_taken_in_all_the_same() {
+        let tree = crowd(20);
+        let mut forest = forest(&tree);
+        for times in 1..=3 {
+            assert_eq!(containers(&forest).len(), 0, "{times}");
+            hopped_through(&tree, 0, 20);
+            assert!(!scan(&mut forest, Extent::Changed).unfinished || times == 3);
+        }
+        assert!(!containers(&forest).is_empty());
+    }
+
+    #[test]
+    fn whoever_goes_through_a_thousand_groups_of_his_own_keeps_nobody_from_being_met() {
+        let tree = FakeTree::new();
+        (0..200).for_each(|n| _ = tree.add_vacant(docker(n)));
+        (0..200).for_each(|n| tree.set_owner(docker(n), 1_000));
+        (200..210).for_each(|n| _ = tree.add_vacant(docker(n)));
+        let mut forest = forest(&tree);
+        hopped_through(&tree, 1_000, 200);
+        tree.enter(docker(205));
+        let met = scan(&mut forest, Extent::Changed);
+        assert_eq!(containers(&forest), [tree.id(docker(205)).unwrap()]);
+        assert!(!met.unfinished, "scans follow each other for ever");
+        // Nor is he heard so loudly that one of whom the kernel's word was lost is never asked.
+        tree.set(docker(207), "cgroup.events", "populated 1\n");
+        tree.lose_changes();
+        let lost = tree.id(docker(207)).unwrap();
+        let scans = (0..99).take_while(|_| {
+            hopped_through(&tree, 1_000, 200);
+            scan(&mut forest, Extent::Changed);
+            !containers(&forest).contains(&lost)
+        });
+        assert!(scans.count() < 20);
+    }
+
+    #[test]
+    fn who_enters_groups_of_his_own_leaves_room_for_the_hosts_new_ones() {
+        let tree = crowd(100);
+        (0..100).for_each(|n| tree.set_owner(docker(n), 1_000));
+        let mut forest = forest(&tree);
+        (0..100).for_each(|n| tree.enter(docker(n)));
+        tree.add(docker(100));
+        scan(&mut forest, Extent::Changed);
+        let new = tree.id(docker(100)).unwrap();
+        assert!(containers(&forest).contains(&new));
     }
 
     #[test]

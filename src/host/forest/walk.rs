@@ -58,7 +58,9 @@ impl<T: TreeFiles> Forest<T> {
             self.vacants.tell(id);
         }
         if let Extent::Next(count) = extent {
-            self.vacants.doubt(count);
+            // As often as the others, as far as one scan asks so many.
+            let each = self.vacants.len().div_ceil(self.order.len().max(1));
+            self.vacants.doubt(count.saturating_mul(each).min(asked));
             for _ in 0..count.min(self.order.len()) {
                 self.doubted = (self.doubted + 1) % self.order.len();
                 self.changes.extend(self.order.get(self.doubted));

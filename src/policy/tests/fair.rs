@@ -371,3 +371,20 @@ fn who_begins_with_one_who_is_blamed_is_held_with_it_and_nobody_who_was_there_be
     world.run(3.0);
     assert!(!world.wrote("/busy", Knob::CpuWeight), "{:?}", world.writes);
 }
+
+#[test]
+fn after_a_restart_in_an_attack_nobody_is_held_only_because_he_was_just_met() {
+    let weights = [("/victim", 1_000), ("/hog", 100), ("/other", 40)];
+    let groups = weights.map(|(path, weight)| container(path, weight));
+    let mut world = World::new(&[], Policy::default());
+    world.adopt(&groups);
+    world.life("/victim").wants = 0.1;
+    world.life("/hog").wants = 4.0;
+    world.life("/other").wants = 1.0;
+    while world.writes.is_empty() {
+        moaning(&mut world, "/victim", 0.02);
+        assert!(world.now < Time(3_000_000), "{:?}", world.told);
+    }
+    let held: Vec<GroupId> = world.brain.held().map(|held| held.aggressor).collect();
+    assert_eq!(held, [world.id("/hog")], "{:?}", world.told);
+}
