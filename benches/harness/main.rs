@@ -143,7 +143,7 @@ struct RunArgs {
 }
 
 fn main() -> ExitCode {
-    if loads::ran_one_of_many() {
+    if loads::is_brief() {
         return ExitCode::SUCCESS;
     }
     match run(Cli::parse().verb) {

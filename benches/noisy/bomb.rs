@@ -22,6 +22,13 @@ pub(crate) struct Bomb {
     run_for: Duration,
 }
 
+#[derive(clap::Args)]
+pub(crate) struct Leaf {
+    /// When to end, in microseconds of CLOCK_MONOTONIC.
+    #[arg(long)]
+    until: u64,
+}
+
 /// Explodes.
 ///
 /// # Errors
@@ -31,16 +38,20 @@ pub(crate) fn run(bomb: &Bomb) -> anyhow::Result<()> {
     if limit > bomb.max {
         anyhow::bail!("pids.max is {limit}, more than --max {}", bomb.max);
     }
-    leaf(now_us() + span_us(bomb.run_for));
+    let until = now_us() + span_us(bomb.run_for);
+    leaf(&Leaf { until });
     Ok(())
 }
 
-/// One generation: starts children until then, waiting a moment after each refusal.
-pub(crate) fn leaf(until_us: u64) {
+/// One generation: starts children until the end, waiting a moment after each refusal.
+pub(crate) fn leaf(leaf: &Leaf) {
     let mut children = Vec::new();
-    while now_us() < until_us {
+    while now_us() < leaf.until {
         let child = Command::new("/proc/self/exe")
-            .args([super::LEAF, &until_us.to_string()])
+            .args(super::before_the_load())
+            .arg("forkbomb-leaf")
+            .arg("--until")
+            .arg(leaf.until.to_string())
             .spawn();
         match child {
             Ok(child) => children.push(child),

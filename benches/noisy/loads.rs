@@ -32,6 +32,7 @@ mod victim;
 mod watcher;
 
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -65,6 +66,9 @@ enum Load {
     Victim(victim::Victim),
     /// Processes that start processes, where `pids.max` bounds them.
     Forkbomb(bomb::Bomb),
+    /// One generation of a fork bomb.
+    #[command(hide = true)]
+    ForkbombLeaf(bomb::Leaf),
     /// Threads that spin for a moment, rest, and spin again.
     Burst(hog::Burst),
     /// Reads a file over and over: the page cache fills and is used.
@@ -86,6 +90,9 @@ enum Load {
     Benign(benign::Benign),
     /// Writes one value to a file again and again, as managers of cgroups do.
     Rewriter(rewriter::Rewriter),
+    /// Ends at once.
+    #[command(hide = true)]
+    Nothing,
     /// Becomes another program, inside `--join`.
     Exec {
         /// The program and its arguments.
@@ -120,6 +127,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Load::Victim(victim) => victim::run(&victim),
         Load::Forkbomb(bomb) => bomb::run(&bomb),
+        Load::ForkbombLeaf(leaf) => {
+            bomb::leaf(&leaf);
+            Ok(())
+        }
         Load::Burst(burst) => {
             hog::burst(&burst);
             Ok(())
@@ -131,6 +142,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Load::Watcher(watcher) => watcher::run(&watcher),
         Load::Benign(benign) => benign::run(&benign),
         Load::Rewriter(rewriter) => rewriter::run(&rewriter),
+        Load::Nothing => Ok(()),
         Load::Exec { command } => exec(&command),
     }
 }
@@ -138,24 +150,19 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
 /// A shell's exit code for a program that is not there.
 pub(crate) const NOT_FOUND: i32 = 127;
 
-/// The word of a process that ends at once.
-const NOTHING: &str = "a-process-that-has-nothing-to-do";
-/// The word of one generation of a fork bomb; when it ends follows, in microseconds of CLOCK_MONOTONIC.
-const LEAF: &str = "a-generation-of-a-fork-bomb";
+/// The word of a process that a victim starts and waits for.
+const BRIEF: &str = "a-process-that-has-nothing-to-do";
 
-/// Runs what a load starts of this program by the hundred, and tells whether this process is such a one. It is asked before
-/// the command line is read as a person's, which costs an emulated machine several times what the process does.
-pub(crate) fn ran_one_of_many() -> bool {
-    let mut words = std::env::args_os().skip(1);
-    match words.next() {
-        Some(word) if word == NOTHING => true,
-        Some(word) if word == LEAF => {
-            let until = words.next().and_then(|word| word.to_str()?.parse().ok());
-            bomb::leaf(until.unwrap_or(0));
-            true
-        }
-        _ => false,
-    }
+/// Whether this is such a process, and has nothing to do. It is asked before the command line is read as a person's, which costs an
+/// emulated machine twice what the process does, and a victim is to wait for the host alone. What attackers start by the thousand is
+/// not made so cheap: emulators take long for many short processes.
+pub(crate) fn is_brief() -> bool {
+    std::env::args_os().nth(1).is_some_and(|word| word == BRIEF)
+}
+
+/// The word before a load's own: none in `noisy`, `load` in `governor-bench`.
+fn before_the_load() -> Option<OsString> {
+    std::env::args_os().nth(1).filter(|word| word == "load")
 }
 
 fn join(group: &Path) -> anyhow::Result<()> {

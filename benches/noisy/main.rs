@@ -12,7 +12,7 @@ mod loads;
 use clap::Parser;
 
 fn main() -> anyhow::Result<()> {
-    if loads::ran_one_of_many() {
+    if loads::is_brief() {
         return Ok(());
     }
     loads::run(loads::Cli::parse())

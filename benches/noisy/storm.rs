@@ -220,8 +220,11 @@ fn fork(at_once: usize, end_us: u64) {
 }
 
 /// A process of this program that has nothing to do.
-pub(crate) fn start_and_end() -> std::io::Result<()> {
-    let child = Command::new("/proc/self/exe").arg(super::NOTHING).spawn();
+fn start_and_end() -> std::io::Result<()> {
+    let child = Command::new("/proc/self/exe")
+        .args(super::before_the_load())
+        .arg("nothing")
+        .spawn();
     child?.wait().map(drop)
 }
 
