@@ -4,7 +4,6 @@ use super::record::{now_us, sleep_until, span_us};
 use super::{at_once, size, span};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
@@ -210,22 +209,14 @@ fn fork(at_once: usize, end_us: u64) {
         for _ in 0..at_once {
             scope.spawn(move || {
                 while now_us() < end_us {
-                    if start_and_end().is_err() {
+                    let word = super::before_the_load().into_iter();
+                    if super::start_and_end(word.chain(["nothing".into()])).is_err() {
                         sleep_until(now_us() + 1_000);
                     }
                 }
             });
         }
     });
-}
-
-/// A process of this program that has nothing to do.
-fn start_and_end() -> std::io::Result<()> {
-    let child = Command::new("/proc/self/exe")
-        .args(super::before_the_load())
-        .arg("nothing")
-        .spawn();
-    child?.wait().map(drop)
 }
 
 fn read(path: &PathBuf, size: usize, end_us: u64) -> anyhow::Result<()> {

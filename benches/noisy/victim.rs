@@ -8,7 +8,6 @@ use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -286,7 +285,7 @@ fn forks(schedule: Schedule) -> (Vec<Request>, u64) {
     let mut refused = 0;
     for due in schedule.due() {
         record::sleep_until(due);
-        while start_and_end().is_err() && !schedule.over() {
+        while super::start_and_end([super::BRIEF]).is_err() && !schedule.over() {
             refused += 1;
             record::sleep_until(now_us() + 5_000);
         }
@@ -296,12 +295,6 @@ fn forks(schedule: Schedule) -> (Vec<Request>, u64) {
         ));
     }
     (requests, refused)
-}
-
-/// A process of this program, without a load.
-fn start_and_end() -> std::io::Result<()> {
-    let child = Command::new("/proc/self/exe").arg(super::BRIEF).spawn();
-    child?.wait().map(drop)
 }
 
 trait Stream: Read + Write + Send {}

@@ -41,7 +41,7 @@ const ROBBED: f64 = 0.1;
 /// 100 ms. More, by training, is not believed.
 const RHYTHM: f64 = 1.5;
 /// One that takes less than this many times its established demand over half a second does what it always did.
-pub(super) const HABITUAL: f64 = 1.25;
+const HABITUAL: f64 = 1.25;
 /// The part of its bursts that one is blamed for which does what it always did: somebody who does something new comes first,
 /// and where there is nobody it comes next. (Seen with one that runs 12 of every 80 ms and eight spinners that run whenever
 /// it does: in 100 ms both took about as much over what they may, and both were held.)

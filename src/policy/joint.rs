@@ -47,14 +47,16 @@ impl Brain {
             return Err(WhyNobody::Busy);
         };
         let alike = alike.and_then(|alike| alike.only(is_new));
-        let alike = alike.unwrap_or(Culprits::NOBODY);
         let proving = self.held.iter().filter(|held| {
             held.resource == resource
                 && held.victim == victim
                 && matches!(held.proof, Proof::Proving(_))
         });
-        let joined = self.with_those_who_begin(alike, resource, victim, proving.count());
-        joined.only(|_| true).ok_or(WhyNobody::Busy)
+        let alike = alike.unwrap_or(Culprits::NOBODY);
+        let joined = self.and_beginners(alike, resource, victim, proving.count());
+        (joined != Culprits::NOBODY)
+            .then_some(joined)
+            .ok_or(WhyNobody::Busy)
     }
 
     /// Those who are to be held for the CPU, and who began in the same moment: of several who begin together the scheduler has one
@@ -71,7 +73,7 @@ impl Brain {
             suspect.is_some_and(|(track, harmed)| self.has_begun(track, harmed))
         };
         if resource == Resource::Cpu && found.iter().all(has_begun) {
-            self.with_those_who_begin(found, resource, victim, 0)
+            self.and_beginners(found, resource, victim, 0)
         } else {
             found
         }
@@ -79,7 +81,7 @@ impl Brain {
 
     /// Those, and who takes over from this victim and has just begun to; not those where all are more than one experiment holds, of
     /// which there are so many `already`.
-    fn with_those_who_begin(
+    fn and_beginners(
         &self,
         found: Culprits,
         resource: Resource,

@@ -236,7 +236,7 @@ impl<T: TreeFiles> Forest<T> {
             if is_populated(&mut self.files, &vacant.opened.dir) != Ok(false) {
                 self.vacants.enter(id);
             } else if told.is_some() {
-                vacant.in_vain += 1;
+                vacant.in_vain = vacant.in_vain.saturating_add(1);
                 if vacant.in_vain >= IN_VAIN {
                     self.vacants.enter(id);
                 }

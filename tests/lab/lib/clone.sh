@@ -65,7 +65,7 @@ clone_start() {
     system_port "$state" >"$state/port" || lab_die "no ssh port"
     ssh_open "$state" 120 || lab_die "the guest does not answer: $(tail -n 5 "$state/ssh.log")"
     # It still believes to be in the moment of the freezing.
-    ssh_line "$state" "date -s @$(date +%s.%N) >/dev/null"
+    ssh_line "$state" "$SSH_PATIENCE" "date -s @$(date +%s.%N) >/dev/null" || lab_die "the guest hangs: $(tail -n 5 "$state/console")"
 }
 
 # Removes the guest and all its traces; quiet when there is none.

@@ -76,7 +76,7 @@ snapshot_boot() {
     SYSTEM_EXTRA=()
     system_boot "$SNAPSHOT_STATE" "$SNAPSHOT_WORK" "$1" setpriv --pdeathsig KILL
     system_port "$SNAPSHOT_STATE" >"$SNAPSHOT_STATE/port" || lab_die "no ssh port"
-    if ! ssh_open "$SNAPSHOT_STATE" 180 || ! ssh_line "$SNAPSHOT_STATE" /opt/lab/first-boot >"$log" 2>&1; then
+    if ! ssh_open "$SNAPSHOT_STATE" 180 || ! ssh_line "$SNAPSHOT_STATE" 1800 /opt/lab/first-boot >"$log" 2>&1; then
         cat "$SNAPSHOT_STATE/console" >>"$log"
         lab_die "the full system did not come up: $log"
     fi

@@ -2,6 +2,9 @@
 # Commands in the guest: one ssh connection per guest, kept open by a control socket (20 ms a command).
 # STATE is the guest's directory under LAB_RUN.
 
+# A guest that hangs under the emulator keeps its connection for minutes: what only prepares has so many seconds.
+readonly SSH_PATIENCE=120
+
 # Fills SSH_OPTIONS for the guest at STATE.
 ssh_options() {
     local state=$1
@@ -29,20 +32,20 @@ ssh_close() {
     ssh "${SSH_OPTIONS[@]}" -O exit governor-lab >/dev/null 2>&1 || true
 }
 
-# ssh_line STATE LINE...: runs the shell line as root, gives its exit code.
+# ssh_line STATE SECONDS LINE...: runs the shell line as root, gives its exit code; 124 if it does not end in time.
 ssh_line() {
-    local state=$1
-    shift
+    local state=$1 seconds=$2
+    shift 2
     ssh_options "$state"
-    ssh "${SSH_OPTIONS[@]}" -n governor-lab "$*"
+    timeout --foreground "$seconds" ssh "${SSH_OPTIONS[@]}" -n governor-lab "$*"
 }
 
 ssh_put() {
     ssh_options "$1"
-    scp -q -r -p "${SSH_OPTIONS[@]}" "$2" "governor-lab:$3"
+    timeout --foreground "$SSH_PATIENCE" scp -q -r -p "${SSH_OPTIONS[@]}" "$2" "governor-lab:$3"
 }
 
 ssh_get() {
     ssh_options "$1"
-    scp -q -r -p "${SSH_OPTIONS[@]}" "governor-lab:$2" "$3"
+    timeout --foreground "$SSH_PATIENCE" scp -q -r -p "${SSH_OPTIONS[@]}" "governor-lab:$2" "$3"
 }
