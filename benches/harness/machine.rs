@@ -25,6 +25,9 @@ pub(crate) struct Machine {
     /// The containers' runtime and image; empty where the groups are plain.
     #[serde(default)]
     pub(crate) containers: String,
+    /// The governor's `runtime.budget`; empty where it is the default.
+    #[serde(default)]
+    pub(crate) budget: String,
     /// Seconds since 1970.
     pub(crate) wall_s: u64,
     /// The seed of this call, which the scenarios' own are mixed with.
@@ -59,6 +62,7 @@ impl Machine {
                 Some(containers) => containers.line()?,
                 None => String::new(),
             },
+            budget: setup.budget.clone().unwrap_or_default(),
             wall_s: wall.map_or(0, |wall| wall.as_secs()),
             seed: setup.seed,
         })
@@ -84,9 +88,13 @@ impl Machine {
             "" => String::new(),
             how => format!(", in containers ({how})"),
         };
+        let budget = match self.budget.as_str() {
+            "" => String::new(),
+            part => format!(", the governor may use {part} of a CPU"),
+        };
         let release = self.kernel.split(' ').next().unwrap_or_default();
         format!(
-            "Linux {release}, {} × {}, {} MiB of RAM, {} MiB of swap{lab}{containers}",
+            "Linux {release}, {} × {}, {} MiB of RAM, {} MiB of swap{lab}{containers}{budget}",
             self.cpus,
             self.cpu,
             self.memory >> 20,

@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) device: Option<PathBuf>,
     /// How containers are made; `None`: plain cgroups.
     pub(crate) containers: Option<Containers>,
+    /// The governor's `runtime.budget`; `None`: the default.
+    pub(crate) budget: Option<String>,
     /// Mixed with each scenario's own seed.
     pub(crate) seed: u64,
 }
@@ -64,6 +66,7 @@ pub(crate) fn play(run: &mut Run, scenario: &Scenario, setup: &Setup) -> anyhow:
         governor: &setup.governor,
         work: places.work(),
         globs: setup.containers.is_none(),
+        budget: setup.budget.as_deref(),
     };
     let mut tool = run.arm.start(scenario, &tool_places)?;
     let watch = Watch::start(&scene)?;

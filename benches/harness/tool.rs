@@ -24,6 +24,8 @@ pub(crate) struct ToolPlaces<'p> {
     pub(crate) work: &'p Path,
     /// Whether the groups are no containers, but are told to the governor as such.
     pub(crate) globs: bool,
+    /// The governor's `runtime.budget`; `None`: the default.
+    pub(crate) budget: Option<&'p str>,
 }
 
 /// What a tool has used since its start.
@@ -84,9 +86,11 @@ impl Tool {
         } else {
             (String::new(), "")
         };
+        let budget = places.budget;
+        let budget = budget.map_or(String::new(), |part| format!("budget = \"{part}\"\n"));
         let text = format!(
             "{policy}\n{containers}\
-             [runtime]\nsocket = \"{work}/governor.sock\"\nstate = \"{work}\"\n{names}"
+             [runtime]\nsocket = \"{work}/governor.sock\"\nstate = \"{work}\"\n{budget}{names}"
         );
         std::fs::write(&file, text)?;
         let words = [
