@@ -212,7 +212,9 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
 
 /// What the governor's own policy takes there.
 fn budget(text: &str) -> Result<String, String> {
-    let part = text.strip_suffix('%').and_then(|part| part.parse::<f64>().ok());
+    let part = text
+        .strip_suffix('%')
+        .and_then(|part| part.parse::<f64>().ok());
     match part {
         Some(0.1..=50.0) => Ok(text.to_owned()),
         _ => Err("it is between \"0.1%\" and \"50%\"".to_owned()),
