@@ -388,3 +388,12 @@ fn after_a_restart_in_an_attack_nobody_is_held_only_because_he_was_just_met() {
     let held: Vec<GroupId> = world.brain.held().map(|held| held.aggressor).collect();
     assert_eq!(held, [world.id("/hog")], "{:?}", world.told);
 }
+
+#[test]
+fn one_that_gets_what_it_wants_is_known_to_need_it_though_little_is_left_idle() {
+    let mut world = neighbours();
+    world.life("/steady").wants = 0.93;
+    world.run(5.0);
+    let steady = world.brain.track(world.id("/steady")).unwrap();
+    assert!(steady.demand.get() > 0.85, "{}", steady.demand.get());
+}
