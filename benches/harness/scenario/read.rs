@@ -3,6 +3,7 @@
 use super::table::{Notes, Table};
 use super::value::{self, KNOBS};
 use super::{Actor, Class, Clock, Harm, Holds, Limits, Phases, Scenario};
+use crate::run::ATTACKERS_EARLY_US;
 use governor::config::{Problem, Problems, nearest};
 use std::collections::{BTreeMap, BTreeSet};
 use toml::de::DeTable;
@@ -135,9 +136,10 @@ fn phases(top: &mut Table<'_, '_>, notes: &mut Notes<'_>) -> Option<Phases> {
         attacked: attacked?,
         recovery: recovery?,
     };
-    if phases.settle >= phases.alone {
-        let message = "`phases.settle` is not shorter than `phases.alone`".to_owned();
-        let why = "nothing is left to be judged";
+    if phases.settle + ATTACKERS_EARLY_US >= phases.alone {
+        let message = "`phases.alone` is no longer than `phases.settle` and two seconds".to_owned();
+        let why =
+            "attackers are started two seconds before their attack: nothing is left to be judged";
         notes.add(place.clone(), message, why, "make `alone` longer");
     }
     for (name, length) in [("alone", phases.alone), ("attacked", phases.attacked)] {
