@@ -2,10 +2,11 @@
 
 use super::blame::{Crowd, Culprits};
 use super::brain::Brain;
-use super::intervention::{Beside, Intervention, Proof};
+use super::intervention::{Intervention, Proof};
 use super::ladder::{self, Bounds, FirstCpu, Place};
 use super::lever::{self, Lever};
 use super::lift::Lifting;
+use super::shared::Beside;
 use super::tasks;
 use super::throttle::{self, Throttle};
 use super::track::Track;

@@ -6,8 +6,9 @@ use super::brain::{Brain, RESOURCES};
 use super::chronicle::{Case, knob_view};
 use super::entitle::Claim;
 use super::harm::SATISFIED;
-use super::intervention::{Beside, Intervention, Proof};
+use super::intervention::{Intervention, Proof};
 use super::ladder::Place;
+use super::shared::Beside;
 use super::track::Track;
 use super::window::Over;
 use crate::model::{

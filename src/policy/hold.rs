@@ -1,9 +1,9 @@
 //! What is held, hand to hand: how its knobs are written, renewed and given back, and what became of that.
 
 use super::brain::Brain;
-use super::intervention::Beside;
 use super::ladder::Place;
 use super::lift::Lifting;
+use super::shared::Beside;
 use crate::model::{
     Absent, Change, End, EventKind, GroupId, Knob, Others, Outcome, Resource, Span, Written,
 };

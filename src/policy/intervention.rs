@@ -13,7 +13,8 @@
 
 use super::ladder::{self, Bounds, Place};
 use super::lift::Lifting;
-use crate::model::{GroupId, Knob, KnobValue, Policy, Resource, Span, Time, Verdict, Weight};
+use super::shared::Beside;
+use crate::model::{GroupId, Policy, Resource, Span, Time, Verdict, Weight};
 
 /// How far the proof is.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -85,25 +86,6 @@ pub(super) struct Intervention {
     pub killed: Option<Time>,
 }
 
-/// A second weight that an intervention holds beside its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Beside {
-    /// Whose.
-    pub group: GroupId,
-    /// What it is without us.
-    pub from: Weight,
-    /// What it is now.
-    pub to: Weight,
-}
-
-impl Beside {
-    /// The knob, and what shall stand there.
-    pub(super) const fn value(self) -> (Knob, KnobValue) {
-        (Knob::CpuWeight, KnobValue::Weight(self.to))
-    }
-}
-
 /// What is seen of the world by one intervention in one tick.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
@@ -131,6 +113,8 @@ pub(super) struct Seen {
     pub rested: bool,
     /// The victim gets what it is entitled to, but is behind by what was kept from it before: what is due to it waits.
     pub behind: bool,
+    /// The victim had all that it is entitled to in the last 100 ms.
+    pub served: bool,
     /// It still wants what this holds back.
     pub wants: bool,
     /// It gets less than it is entitled to, and waits.
@@ -157,6 +141,8 @@ pub(super) enum Move {
     Keep,
     /// The experiment ended well, or undecided; nothing is written.
     Judge(Verdict),
+    /// The experiment goes on, and what it leaves is measured anew.
+    MeasureAnew,
     /// One step further, as a new experiment.
     Tighten(Place),
     /// The first step changed nothing about the suspect: a rung that does, as the same experiment.
@@ -181,6 +167,8 @@ const REMAINS: f64 = 0.2;
 const TRIES: u32 = 5;
 /// A limit has this many times the verify time to be reached.
 const PATIENCE: f64 = 5.0;
+/// A victim has this many times the verify time to begin to catch up.
+const BACKLOG: f64 = 2.0;
 /// The time that the usage is about which tells whether a weight has reached.
 const USAGE: Span = Span::from_millis(500);
 /// An experiment waits so long for a measurement beyond its end: three of the slowest ticks.
@@ -341,6 +329,13 @@ impl Intervention {
             } else {
                 Move::Reach(place)
             }
+        } else if seen.behind
+            && seen.served
+            && seen.now < self.changed + self.verify(policy).scaled(BACKLOG)
+        {
+            // It waits with what was kept from it before. (Seen with redis: harm of 16 % in the 40 ms before the step, and of
+            // 23 % in the 400 after it; the hog was cleared, and went on for two seconds.)
+            Move::MeasureAnew
         } else {
             self.undo.map_or(Move::Exonerate, Move::StepBack)
         }
@@ -508,6 +503,7 @@ mod tests {
             rests: false,
             rested: false,
             behind: false,
+            served: false,
             wants: true,
             starves: false,
             relayed: false,
@@ -537,6 +533,30 @@ mod tests {
         let judge = |harm| intervention.judge(&Seen { harm, ..seen(400) }, &Policy::default());
         assert_eq!(judge(0.1), Move::Judge(Verdict::Confirmed));
         assert_eq!(judge(0.45), Move::Exonerate);
+    }
+
+    #[test]
+    fn who_is_served_and_behind_is_measured_anew_before_anybody_is_cleared() {
+        let intervention = held(PROVING, weight(9));
+        let judge = |now_ms, behind, served, harm| {
+            let seen = Seen {
+                behind,
+                served,
+                harm,
+                ..seen(now_ms)
+            };
+            intervention.judge(&seen, &Policy::default())
+        };
+        assert_eq!(judge(400, true, true, 0.6), Move::MeasureAnew);
+        assert_eq!(
+            judge(400, true, false, 0.6),
+            Move::Exonerate,
+            "another one takes it"
+        );
+        assert_eq!(judge(400, false, true, 0.6), Move::Exonerate);
+        assert_eq!(judge(800, true, true, 0.6), Move::Exonerate, "for ever");
+        let relieved = judge(400, true, true, 0.1);
+        assert_eq!(relieved, Move::Judge(Verdict::Confirmed));
     }
 
     #[test]

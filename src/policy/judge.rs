@@ -125,6 +125,7 @@ impl Brain {
                 && victim.is_some_and(|track| {
                     track.owed() > BEHIND && track.cpu_psi.rate(Over::Half) > LITTLE
                 }),
+            served: victim.is_some_and(|track| track.usage(Over::Moment) >= track.entitlement),
             wants,
             starves: resource == Resource::Cpu && waits > 0.1 && usage < 0.9 * entitled && !idle,
             relayed: self.tracks.iter().any(|track| {
@@ -319,6 +320,11 @@ impl Brain {
                     self.accept_residual(at, seen.harm);
                 }
                 self.tell(EventKind::Proved(verdict), at);
+            }
+            Move::MeasureAnew => {
+                let held = &mut self.held[at];
+                held.proof = Proof::Proving(now + verify.scaled(0.75));
+                held.mark = Some((seen.measured_at, seen.total));
             }
             Move::Tighten(place) | Move::Reach(place) => {
                 let held = &mut self.held[at];

@@ -19,9 +19,10 @@
 //! policy says `idle`: its victims are those to whom milliseconds matter.
 
 use super::brain::Brain;
-use super::intervention::{Beside, Intervention};
+use super::intervention::Intervention;
 use super::ladder::{FirstCpu, Place};
 use super::lever::{self, Lever};
+use super::shared::Beside;
 use super::track::Track;
 use super::window::Over;
 use crate::model::{Absent, Change, EventKind, GroupId, Knob, Resource, Span, Weight, Written};

@@ -13,15 +13,34 @@
 //! whose weight kubelet keeps, nor one in which the aggressor lies deeper than one step: there is the cap.
 
 use super::brain::Brain;
-use super::intervention::{Beside, Intervention};
+use super::intervention::Intervention;
 use super::ladder::{self, FirstCpu, Place};
 use super::window::Over;
-use crate::model::{End, GroupId, Resource, Weight};
+use crate::model::{End, GroupId, Knob, KnobValue, Resource, Weight};
 
 /// What others in the slice use may grow by so much before the slice is looked at again.
 const MARGIN: f64 = 1.25;
 /// One that stalls for this part of about 100 ms waits.
 const WAITS: f64 = 0.05;
+
+/// A second weight that an intervention holds beside its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Beside {
+    /// Whose.
+    pub group: GroupId,
+    /// What it is without us.
+    pub from: Weight,
+    /// What it is now.
+    pub to: Weight,
+}
+
+impl Beside {
+    /// The knob, and what shall stand there.
+    pub(super) const fn value(self) -> (Knob, KnobValue) {
+        (Knob::CpuWeight, KnobValue::Weight(self.to))
+    }
+}
 
 impl Brain {
     /// The least weight for the aggressor's own group among the others in its slice.
