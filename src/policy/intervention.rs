@@ -128,8 +128,8 @@ pub(super) struct Seen {
     /// Memory is short: what was lost before the step comes back slowly.
     pub short: bool,
     pub tighter: Option<Place>,
-    /// The cap, where the weight that stands has not reached its aggressor: that one still takes more than it
-    /// may. Only of one that may be capped at all.
+    /// The least weight, and after that the cap, where the weight that stands has not reached its aggressor: that
+    /// one still takes more than it may. The cap only of one that may be capped at all.
     pub beyond: Option<Place>,
     pub looser: Option<Place>,
     pub raised: Option<Place>,

@@ -102,7 +102,6 @@ impl Brain {
         let unreached = resource == Resource::Cpu
             && !held.place.rung().is_hard()
             && usage > entitled * NOISE + LITTLE
-            && aggressor.is_some_and(|track| self.may_cap(track, &held.bounds))
             && victim.is_some_and(|track| track.throttled(Over::Two) <= 0.01);
         Seen {
             now,
@@ -146,8 +145,15 @@ impl Brain {
             short: resource == Resource::Memory && self.available().is_some_and(|now| now < short),
             tighter: ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)
                 .filter(may),
-            beyond: ladder::first_cap(guaranteed, &held.bounds)
-                .filter(|place| unreached && may(place)),
+            beyond: match held.place {
+                Place::Weight(weight) if weight > self.policy.cpu.weight_floor => {
+                    Some(Place::Weight(self.policy.cpu.weight_floor))
+                }
+                _ => aggressor
+                    .filter(|track| self.may_cap(track, &held.bounds))
+                    .and_then(|_| ladder::first_cap(guaranteed, &held.bounds)),
+            }
+            .filter(|place| unreached && may(place)),
             looser: match held.place {
                 // The limit of memory below it goes back in steps of its own.
                 Place::Swap(_) => held.below(),
