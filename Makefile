@@ -11,16 +11,14 @@ build: ## the optimised binary: target/release/governor
 
 check: ## format, lints, documentation, dependencies: what CI checks
 	.ci/part format cargo fmt --check
-	.ci/part lints cargo clippy --all-targets --locked -- -D warnings
+	.ci/part lints cargo clippy --all-targets --features bench --locked -- -D warnings
 	.ci/part kernel-lints cargo clippy --test kernel --bench noisy --locked -- -D warnings
-	.ci/part harness-lints cargo clippy --features bench --bin governor-bench --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" .ci/part documentation cargo doc --no-deps --locked
 	.ci/part dependencies .ci/deny --log-level error check bans licenses sources
 
 # COVERAGE=PERCENT runs those here as `make coverage` does: CI has not the time to run them twice.
 test: ## all tests: here, and on real kernels 6.1 and 6.12 in the lab, with docker and podman (short campaigns, short bench)
-	.ci/part tests $(if $(COVERAGE),.ci/coverage $(COVERAGE),cargo test --locked)
-	.ci/part harness-tests cargo test --locked --features bench --bin governor-bench
+	.ci/part tests $(if $(COVERAGE),.ci/coverage $(COVERAGE),cargo test --features bench --locked)
 	.ci/part kernels tests/kernel/run --short
 	.ci/part full-system tests/kernel/campaign --short
 	.ci/part bench tests/bench/run --short
