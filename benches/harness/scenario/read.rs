@@ -4,6 +4,7 @@ use super::table::{Notes, Table};
 use super::value::{self, KNOBS};
 use super::{Actor, Class, Clock, Harm, Holds, Limits, Phases, Scenario};
 use crate::run::ATTACKERS_EARLY_US;
+use crate::study::lived::UNDER_WAY_US;
 use governor::config::{Problem, Problems, nearest};
 use std::collections::{BTreeMap, BTreeSet};
 use toml::de::DeTable;
@@ -136,8 +137,9 @@ fn phases(top: &mut Table<'_, '_>, notes: &mut Notes<'_>) -> Option<Phases> {
         attacked: attacked?,
         recovery: recovery?,
     };
-    if phases.settle + ATTACKERS_EARLY_US >= phases.alone {
-        let message = "`phases.alone` is no longer than `phases.settle` and two seconds".to_owned();
+    if phases.settle + ATTACKERS_EARLY_US + UNDER_WAY_US >= phases.alone {
+        let message =
+            "`phases.alone` is hardly longer than `phases.settle` and two seconds".to_owned();
         let why =
             "attackers are started two seconds before their attack: nothing is left to be judged";
         notes.add(place.clone(), message, why, "make `alone` longer");

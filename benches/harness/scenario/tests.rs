@@ -72,9 +72,9 @@ fn an_unknown_key_is_told_with_its_place_and_the_one_that_was_meant() {
 
 #[test]
 fn impossible_phases_are_refused() {
-    let told = problems("\"6s\"", "\"3s\"");
+    let told = problems("\"6s\"", "\"3100ms\"");
     assert!(
-        told.contains("`phases.alone` is no longer than `phases.settle` and two seconds"),
+        told.contains("`phases.alone` is hardly longer than `phases.settle` and two seconds"),
         "{told}"
     );
     let told = problems("\"8s\"", "\"20ms\"");

@@ -7,7 +7,7 @@ use crate::run::ATTACKERS_EARLY_US;
 const GAVE_UP_US: u64 = 30_000_000;
 /// A request that was due so long before the attackers' processes were started has been answered by then. Whole
 /// periods of most rhythms, lest the rate before the attack be off by a part of a request.
-const UNDER_WAY_US: u64 = 100_000;
+pub(crate) const UNDER_WAY_US: u64 = 100_000;
 const SECOND_US: u64 = 1_000_000;
 
 /// The requests that were due in one window. Latencies are milliseconds; a request that was never
