@@ -174,7 +174,7 @@ fn heavy_case(case: &Case) {
         }
         let ratio = governed.attacked.percentile(0.99).ms() / alone.percentile(0.99).ms();
         ratios.push(ratio);
-        if wanted == 1 && ratio > most {
+        if wanted == 1 && ratio > case.most {
             // A single pair has no median; in three one that went wrong is seen for what it is.
             wanted = 3;
         }
