@@ -125,6 +125,11 @@ impl Brain {
             return Ok(found);
         }
         if let Some(found) = ledger.culprits(margin, free).map_err(crowd)? {
+            // Most of it is the doing of somebody who is held already. (Seen beside a fork bomb that was held and went on: one who
+            // starts a process now and then was held for 29 % of what a service waited, and starved beside the bomb.)
+            if ledger.is_outdone(found, margin, is_held) {
+                return Err(WhyNobody::AtFloor);
+            }
             return Ok(self.with_who_begins(found, resource, victim));
         }
         // Exoneration gives no immunity from the first rung: when nobody else is left.

@@ -174,6 +174,21 @@ impl Ledger {
         Some(Culprits::one(id))
     }
 
+    /// Whether somebody who is held is blamed `margin` times as much as each of these.
+    pub(super) fn is_outdone(
+        &self,
+        found: Culprits,
+        margin: f64,
+        is_held: impl Fn(GroupId) -> bool,
+    ) -> bool {
+        let most = |may: &dyn Fn(GroupId) -> bool| {
+            let mut ranked = self.ranked().filter(|(id, _)| may(*id));
+            ranked.next().map_or(0.0, |(_, score)| score)
+        };
+        let of_found = most(&|id| found.iter().any(|one| one == id));
+        most(&is_held) >= of_found * margin
+    }
+
     /// Whether this one is the most blamed, or within `margin` of it.
     pub(super) fn points_at(&self, id: GroupId, margin: f64) -> bool {
         let mut ranked = self.ranked();
@@ -254,6 +269,20 @@ mod tests {
         found
             .unwrap()
             .map_or(Vec::new(), |c| c.iter().map(|id| id.0).collect())
+    }
+
+    #[test]
+    fn who_is_held_and_does_most_of_it_outdoes_the_others() {
+        let (held, other) = (GroupId(1), GroupId(2));
+        for (excess, outdone) in [(0.4, true), (0.8, false)] {
+            let mut ledger = Ledger::default();
+            for _ in 0..40 {
+                ledger.add(0.5, [(held, 1.0), (other, excess)].into_iter());
+            }
+            let found = Culprits::one(other);
+            assert_eq!(ledger.is_outdone(found, 1.5, |id| id == held), outdone);
+            assert!(!ledger.is_outdone(found, 1.5, |_| false));
+        }
     }
 
     #[test]

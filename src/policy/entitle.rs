@@ -152,8 +152,8 @@ impl Shares {
         }
     }
 
-    /// The share of one claim; of one that is not active, as if it joined now.
-    fn fair(&self, tree: &Topology, claim: &Claim) -> f64 {
+    /// The fair share of one claim, a part of the host's CPUs; of one that is not active, as if it joined now.
+    pub(super) fn fair(&self, tree: &Topology, claim: &Claim) -> f64 {
         let Some(&share) = self.share.get(claim.group) else {
             return 0.0;
         };

@@ -24,8 +24,10 @@ const LITTLE_MEMORY: f64 = 0.01;
 /// Who takes this part of RAM a second, which is all of it in an hour, runs towards the cliff; a database
 /// gains a page now and then.
 const RUNS: f64 = 0.0003;
-/// With this part of the CPUs idle one gets what it wants. (Seen with a tenth: one that took 80 % of two CPUs, where the host's
-/// own work took 8 %, was never known to need it, and was held for a service that waited for 3 % of its time.)
+/// With this part of the CPUs idle one that takes more than its fair share, or half of the host, gets what it wants. (Seen with
+/// a tenth: one that took 80 % of two CPUs, where the host's own work took 8 %, was never known to need it, and was held for a
+/// service that waited for 3 % of its time.) Those who take less wait for [`SPARE`]: one after the other they could all get
+/// known to need what is left of a steady neighbour's CPU, and then take it together.
 const LEFT: f64 = 0.05;
 /// With this part of the CPUs idle nobody keeps them from anybody.
 const ROOM: f64 = 0.25;
@@ -343,7 +345,7 @@ impl Brain {
     pub(super) fn learn(&mut self) {
         let calm = self.calm_since.iter().all(Option::is_some) && self.held.is_empty();
         // Over half a second too: two seconds that were idle before would credit a hog that begins.
-        let spare = self.spare(Over::Two).min(self.spare(Over::Half)) >= LEFT;
+        let spare = self.spare(Over::Two).min(self.spare(Over::Half));
         let plenty = self
             .available()
             .is_none_or(|available| available > 2.0 * self.policy.memory.reserve.get());
@@ -351,7 +353,7 @@ impl Brain {
         let most = self.policy.cpu.demand_max.get() * cpus;
         let busy = 1.0 - self.spare(Over::Two);
         let now = self.now;
-        for track in &mut self.tracks {
+        for (at, track) in self.tracks.iter_mut().enumerate() {
             track.forgive(now);
             if calm {
                 track.learn(now, plenty, &self.policy);
@@ -363,7 +365,10 @@ impl Brain {
                 .held
                 .iter()
                 .any(|held| held.aggressor == track.id && held.place.rung().is_hard());
-            if spare && !capped {
+            let claim = self.claims.get(at);
+            let fair = claim.map_or(0.0, |claim| self.shares.fair(&self.tree, claim));
+            let much = track.usage(Over::Two) > fair.min(0.5) * cpus;
+            if spare >= if much { LEFT } else { SPARE } && !capped {
                 let others = busy - track.usage(Over::Two) / cpus;
                 track.learn_demand(now, others, most);
             } else {

@@ -8,7 +8,8 @@
 //!         Exonerated         Releasing ──original reached──► Released
 //!         (all undone)
 //! ```
-//! Where the first step did not reach the suspect, Proving goes on with a cap before anything is concluded.
+//! Where the first step did not reach the suspect, Proving goes on with the least weight, then with a cap, before
+//! anything is concluded.
 //! *Unproven* (the suspect rested by itself) stands where Confirmed does, but never tightens.
 
 use super::ladder::{self, Bounds, Place};
@@ -113,7 +114,7 @@ pub(super) struct Seen {
     pub rested: bool,
     /// The victim gets what it is entitled to, but is behind by what was kept from it before: what is due to it waits.
     pub behind: bool,
-    /// The victim had all that it is entitled to in the last 100 ms.
+    /// The victim had all that it needs in the last 100 ms, and nobody else is held for it who was proved.
     pub served: bool,
     /// It still wants what this holds back.
     pub wants: bool,
@@ -128,8 +129,8 @@ pub(super) struct Seen {
     /// Memory is short: what was lost before the step comes back slowly.
     pub short: bool,
     pub tighter: Option<Place>,
-    /// The least weight, and after that the cap, where the weight that stands has not reached its aggressor: that
-    /// one still takes more than it may. The cap only of one that may be capped at all.
+    /// Where a weight has not reached its aggressor, who still takes more than it may, what may follow: the least weight,
+    /// then the cap.
     pub beyond: Option<Place>,
     pub looser: Option<Place>,
     pub raised: Option<Place>,
@@ -141,8 +142,8 @@ pub(super) enum Move {
     Keep,
     /// The experiment ended well, or undecided; nothing is written.
     Judge(Verdict),
-    /// The experiment goes on, and what it leaves is measured anew.
-    MeasureAnew,
+    /// The experiment goes on for a while: what was kept from the victim before still shows.
+    GoOn,
     /// One step further, as a new experiment.
     Tighten(Place),
     /// The first step changed nothing about the suspect: a rung that does, as the same experiment.
@@ -335,7 +336,7 @@ impl Intervention {
         {
             // It waits with what was kept from it before. (Seen with redis: harm of 16 % in the 40 ms before the step, and of
             // 23 % in the 400 after it; the hog was cleared, and went on for two seconds.)
-            Move::MeasureAnew
+            Move::GoOn
         } else {
             self.undo.map_or(Move::Exonerate, Move::StepBack)
         }
@@ -536,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_served_and_behind_is_measured_anew_before_anybody_is_cleared() {
+    fn for_one_who_is_served_and_behind_an_experiment_goes_on_before_anybody_is_cleared() {
         let intervention = held(PROVING, weight(9));
         let judge = |now_ms, behind, served, harm| {
             let seen = Seen {
@@ -547,7 +548,7 @@ mod tests {
             };
             intervention.judge(&seen, &Policy::default())
         };
-        assert_eq!(judge(400, true, true, 0.6), Move::MeasureAnew);
+        assert_eq!(judge(400, true, true, 0.6), Move::GoOn);
         assert_eq!(
             judge(400, true, false, 0.6),
             Move::Exonerate,

@@ -2,6 +2,7 @@
 
 use super::brain::{Brain, SHORT, SPARE};
 use super::feed::{LITTLE, NOISE, begins};
+use super::harm::SATISFIED;
 use super::intervention::{Intervention, Move, Proof, Seen};
 use super::joint::{LEAST, TAKES_OVER};
 use super::ladder::{self, Place};
@@ -124,7 +125,10 @@ impl Brain {
                 && victim.is_some_and(|track| {
                     track.owed() > BEHIND && track.cpu_psi.rate(Over::Half) > LITTLE
                 }),
-            served: victim.is_some_and(|track| track.usage(Over::Moment) >= track.entitlement),
+            served: victim.is_some_and(|track| {
+                let needs = track.entitlement.min(track.demand.get());
+                track.usage(Over::Moment) >= needs * SATISFIED
+            }) && !self.is_helped_by_another(held),
             wants,
             starves: resource == Resource::Cpu && waits > 0.1 && usage < 0.9 * entitled && !idle,
             relayed: self.tracks.iter().any(|track| {
@@ -277,6 +281,30 @@ impl Brain {
         }
     }
 
+    /// Whether somebody else is held for the same victim, and was proved: what it has now may be by that.
+    fn is_helped_by_another(&self, held: &Intervention) -> bool {
+        self.held.iter().any(|other| {
+            other.resource == held.resource
+                && other.victim == held.victim
+                && other.aggressor != held.aggressor
+                && other.proof == Proof::Confirmed
+        })
+    }
+
+    /// The least weight, which guarantees nothing, is for one that it was proved against. Else the first one stands again.
+    fn settle_on_weight(&mut self, at: usize, verdict: Verdict) {
+        let held = &mut self.held[at];
+        if let (Place::Weight(now), Place::Weight(first)) = (held.place, held.tightest)
+            && now < first
+        {
+            if verdict == Verdict::Confirmed {
+                held.tightest = held.place;
+            } else {
+                self.write(at, Place::Weight(first), false);
+            }
+        }
+    }
+
     /// Hard rungs that turned out wrong have a budget per suspect, refilled by time. A clamp is never wrong.
     pub(super) fn allowed(&self, aggressor: GroupId, place: Place) -> bool {
         const WRONG: u32 = 3;
@@ -322,25 +350,31 @@ impl Brain {
                 } else {
                     Proof::Unproven
                 };
+                self.tell(EventKind::Proved(verdict), at);
                 if verdict == Verdict::Confirmed {
                     self.accept_residual(at, seen.harm);
                 }
-                self.tell(EventKind::Proved(verdict), at);
+                self.settle_on_weight(at, verdict);
             }
-            Move::MeasureAnew => {
+            Move::GoOn => self.held[at].proof = Proof::Proving(now + verify.scaled(0.75)),
+            Move::Tighten(place) => {
                 let held = &mut self.held[at];
-                held.proof = Proof::Proving(now + verify.scaled(0.75));
-                held.mark = Some((seen.measured_at, seen.total));
-            }
-            Move::Tighten(place) | Move::Reach(place) => {
-                let held = &mut self.held[at];
-                if matches!(next, Move::Tighten(_)) {
-                    held.undo = Some(held.place);
-                }
+                held.undo = Some(held.place);
                 held.harm_before = seen.harm;
                 held.proof = Proof::Proving(now + verify);
                 held.mark = None;
                 held.tightest = place;
+                self.write(at, place, true);
+            }
+            Move::Reach(place) => {
+                let held = &mut self.held[at];
+                held.harm_before = held.harm_before.max(seen.harm);
+                held.proof = Proof::Proving(now + verify);
+                held.mark = None;
+                // The first weight is where it goes back to unless the least one is proved to help.
+                if place.rung().is_hard() {
+                    held.tightest = place;
+                }
                 self.write(at, place, true);
             }
             Move::StepBack(place) => {

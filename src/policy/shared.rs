@@ -43,11 +43,23 @@ impl Beside {
 }
 
 impl Brain {
-    /// The least weight for the aggressor's own group among the others in its slice.
+    /// The least weight for the aggressor's own group among the others in its slice, and not less than one of them has who is
+    /// held himself: it would be that one's prey.
     pub(super) fn within(&self, own: usize) -> Option<Beside> {
         let group = self.tree.groups.get(own)?;
         let from = group.knobs.cpu_weight.ok()?;
-        let to = self.policy.cpu.weight_floor.min(from);
+        let weights = self.held.iter().filter_map(|held| {
+            let (at, _) = self.tree.find(held.moved())?;
+            let is_beside = at != own && self.tree.groups[at].parent == group.parent;
+            match (held.place, held.within) {
+                _ if !is_beside => None,
+                (_, Some(within)) => Some(within.to),
+                (Place::Weight(weight), None) => Some(weight),
+                _ => None,
+            }
+        });
+        let least = weights.max().unwrap_or(self.policy.cpu.weight_floor);
+        let to = least.max(self.policy.cpu.weight_floor).min(from);
         Some(Beside {
             group: group.id,
             from,

@@ -397,3 +397,15 @@ fn one_that_gets_what_it_wants_is_known_to_need_it_though_little_is_left_idle() 
     let steady = world.brain.track(world.id("/steady")).unwrap();
     assert!(steady.demand.get() > 0.85, "{}", steady.demand.get());
 }
+
+#[test]
+fn who_takes_a_little_is_known_to_need_it_only_where_a_tenth_is_left() {
+    for (wants, known) in [(0.09, true), (0.13, false)] {
+        let mut world = neighbours();
+        world.life("/steady").wants = 0.8;
+        world.life("/small").wants = wants;
+        world.run(5.0);
+        let small = world.brain.track(world.id("/small")).unwrap();
+        assert_eq!(small.demand.get() > 0.05, known, "{}", small.demand.get());
+    }
+}

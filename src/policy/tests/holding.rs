@@ -4,9 +4,11 @@
 use super::world::World;
 use crate::model::{
     Absent, EventKind, Group, GroupId, Knob, KnobValue, Others, Outcome, Policy, Resource, Role,
-    Verdict, Weight, WhyNobody, Written,
+    Span, Time, Verdict, Weight, WhyNobody, Written,
 };
 use crate::policy::blame::Culprits;
+use crate::policy::intervention::{Intervention, Move, Proof};
+use crate::policy::ladder::Place;
 use crate::policy::track::tests::{container, pod_container, service};
 
 /// A pair under attack, until the hog is held.
@@ -514,4 +516,68 @@ fn a_raised_side_goes_back_where_it_takes_more_than_it_may_and_a_service_waits()
     assert!(!world.knobs.contains_key(&side), "{:?}", world.told);
     let own = (world.id("/system.slice/hog"), Knob::CpuWeight);
     assert!(world.knobs.contains_key(&own), "{:?}", world.told);
+}
+
+#[test]
+fn the_least_weight_stands_only_where_it_was_proved_to_help() {
+    let least = Place::Weight(Weight::MIN);
+    for verdict in [Verdict::Confirmed, Verdict::Unproven] {
+        let mut world = attacked(Policy::default());
+        let held = world.brain.held[0].clone();
+        let (first, seen) = (held.place, world.brain.seen(&held));
+        assert!(matches!(first, Place::Weight(weight) if weight > Weight::MIN));
+        world.brain.carry_out(0, Move::Reach(least), &seen);
+        assert_eq!(world.brain.held[0].place, least);
+        world.brain.carry_out(0, Move::Judge(verdict), &seen);
+        let stands = match verdict {
+            Verdict::Confirmed => least,
+            _ => first,
+        };
+        let held = &world.brain.held[0];
+        assert_eq!((held.place, held.tightest), (stands, stands), "{verdict:?}");
+    }
+}
+
+#[test]
+fn after_a_weight_that_has_not_reached_comes_the_least_one_and_then_a_cap_but_for_one_just_met() {
+    let mut world = attacked(Policy::default());
+    // It takes what the victim leaves, which is more than it may.
+    world.life("/victim").wants = 0.1;
+    world.run(0.6);
+    let mut held = world.brain.held[0].clone();
+    let beyond = |world: &World, held: &Intervention| world.brain.seen(held).beyond;
+    let least = Place::Weight(Weight::MIN);
+    assert_eq!(beyond(&world, &held), Some(least));
+    held.place = least;
+    assert!(matches!(beyond(&world, &held), Some(Place::Cap(_))));
+    let (hog, now) = (world.id("/hog"), world.now);
+    world.brain.track_mut(hog).unwrap().met = now;
+    assert_eq!(beyond(&world, &held), None);
+}
+
+#[test]
+fn an_experiment_that_goes_on_is_judged_by_all_of_it() {
+    let mut world = attacked(Policy::default());
+    let held = world.brain.held[0].clone();
+    let seen = world.brain.seen(&held);
+    world.brain.held[0].mark = Some((Time(1), Span(2)));
+    world.brain.carry_out(0, Move::GoOn, &seen);
+    let held = &world.brain.held[0];
+    assert_eq!(held.mark, Some((Time(1), Span(2))));
+    assert_eq!(
+        held.proof,
+        Proof::Proving(world.now + Span::from_millis(300))
+    );
+}
+
+#[test]
+fn nobody_in_a_slice_is_left_less_than_another_in_it_who_is_held() {
+    let mut world = one_of_two_attacks();
+    let held = &mut world.brain.held[0];
+    held.within.as_mut().unwrap().to = Weight::new(25).unwrap();
+    let (other, _) = world.tree.find(world.id("/podman/other")).unwrap();
+    let (hog, _) = world.tree.find(world.id("/podman/hog")).unwrap();
+    let within = |own| world.brain.within(own).unwrap().to.get();
+    assert_eq!(within(other), 25);
+    assert_eq!(within(hog), 1, "its own hold is none beside it");
 }
