@@ -119,8 +119,7 @@ struct RunArgs {
     #[arg(long = "with", value_name = "ARM", value_enum, value_delimiter = ',',
         default_values_t = [Arm::None, Arm::Static, Arm::Governor, Arm::Oracle])]
     arms: Vec<Arm>,
-    /// The governor's `runtime.budget`, as "5%". A system call costs an emulated machine a hundred times as much, and a spinning
-    /// victim no more than ever: with the default the governor looks once a second there.
+    /// The governor's `runtime.budget`, as "5%"; the policy's default if absent.
     #[arg(long, value_name = "PART", value_parser = budget)]
     budget: Option<String>,
     /// Decides the attacks' phases.
@@ -210,7 +209,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What the governor's own policy takes there.
+/// What the governor's own policy takes there, so that a wrong one is told before anything was played.
 fn budget(text: &str) -> Result<String, String> {
     let part = text
         .strip_suffix('%')
