@@ -212,6 +212,7 @@ impl Brain {
             harm_before: harm,
             imagined: false,
             calm_since: None,
+            wanted: None,
             mark: None,
             since: now,
             changed: now,
@@ -375,7 +376,7 @@ impl Brain {
                 }
                 let took = on.pace();
                 let keeps = guarantee * (on.entitled / on.part.max(f64::EPSILON)).min(1.0);
-                let place = throttle::first(on.device, took, keeps, harm, &self.policy)?;
+                let place = throttle::first(on.device, took, on.proved, keeps, harm, &self.policy)?;
                 bounds.took = Some(Throttle::of(on.device, took));
                 (suspect.group, place, None)
             }

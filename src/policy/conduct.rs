@@ -60,6 +60,9 @@ impl Track {
             self.strikes = self.strikes.saturating_sub(1);
             self.wrong = self.wrong.saturating_sub(1);
             self.cleared = self.cleared.saturating_sub(1);
+            if self.strikes == 0 {
+                self.devices.iter_mut().for_each(|on| on.proved = None);
+            }
             let left = self.strikes.max(self.wrong).max(self.cleared);
             self.struck = (left > 0).then_some(at);
         }

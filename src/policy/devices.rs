@@ -13,13 +13,12 @@
 use super::brain::Brain;
 use super::harm::Harm;
 use super::intervention::Intervention;
-use super::ladder::{Bounds, Place};
+use super::ladder::Place;
 use super::on_device::OnDevice;
 use super::track::Track;
 use super::window::{Over, Windows};
 use crate::model::{
-    DEVICES, Device, GroupId, IoMax, IoUse, KnobValue, OPERATION, PerDevice, Policy, Resource,
-    Span, Time,
+    DEVICES, Device, GroupId, IoMax, IoUse, KnobValue, OPERATION, PerDevice, Resource, Span, Time,
 };
 
 /// Excess begins clearly above the entitlement.
@@ -28,6 +27,10 @@ const NOISE: f64 = 1.1;
 const LITTLE: f64 = 0.05;
 /// So many operations in a second, or the bytes that cost as much, harm nobody.
 const FEW: f64 = 16.0 * OPERATION as f64;
+/// What is written to the page cache goes to the disk when the kernel's flusher wakes, every five seconds
+/// (`vm.dirty_writeback_centisecs`), and not in between. (Seen on 6.12: one who writes over and over was let go after two seconds
+/// of rest, and its next 256 MiB stood before its victim's sync.)
+const WRITEBACK: Span = Span::from_secs(6);
 /// One that waits this part of the time wants as much as it can get.
 const WAITS: f64 = 0.01;
 /// Up to so many times the quiet wait is no harm: what a device takes for one operation varies by itself.
@@ -78,6 +81,10 @@ impl Track {
     /// What it does on this device.
     pub(super) fn on(&self, device: Device) -> Option<&OnDevice> {
         self.devices.iter().find(|known| known.device == device)
+    }
+
+    pub(super) fn on_mut(&mut self, device: Device) -> Option<&mut OnDevice> {
+        self.devices.iter_mut().find(|known| known.device == device)
     }
 
     /// Whether what it waits for now may be this device: one on which it worked a short while ago, or the last
@@ -159,10 +166,13 @@ impl Track {
     }
 }
 
-impl Place {
-    /// Whether one wants more of its device than this place leaves it: it takes all of that, or waits.
-    pub(super) fn is_outgrown_by(self, track: &Track, bounds: &Bounds, policy: &Policy) -> bool {
-        match self.value(bounds, policy) {
+impl Brain {
+    /// Whether the one that is held wants more of its device than this leaves it: it takes all of that, or waits.
+    pub(super) fn outgrows(&self, held: &Intervention) -> bool {
+        let Some(track) = self.track(held.aggressor) else {
+            return false;
+        };
+        match held.place.value(&held.bounds, &self.policy) {
             (_, KnobValue::IoMax(device, max)) => {
                 let is_at = |on: &OnDevice| on.is_at(max);
                 track.io_psi.rate(Over::Two) > 0.1 || track.on(device).is_some_and(is_at)
@@ -170,9 +180,19 @@ impl Place {
             _ => false,
         }
     }
-}
 
-impl Brain {
+    /// Whether it did so lately. One who writes is looked back on over two seconds or more for as long as the flusher rests.
+    pub(super) fn outgrew(&self, held: &Intervention, over: Over) -> bool {
+        let writes = |track: &Track| track.devices.iter().any(OnDevice::is_written);
+        let is_long = matches!(over, Over::Two | Over::Ten);
+        let since = if is_long && self.track(held.aggressor).is_some_and(writes) {
+            WRITEBACK
+        } else {
+            Span::ZERO
+        };
+        held.wanted.is_some_and(|at| self.now.since(at) <= since)
+    }
+
     /// Takes what the host does on its devices, all of it.
     pub(super) fn observe_disks(&mut self, at: Time, read: &PerDevice<IoUse>) {
         self.disks.retain(|(known, _)| read.get(*known).is_some());

@@ -65,6 +65,9 @@ pub(super) struct Intervention {
     pub imagined: bool,
     /// Since when nobody is harmed whom this one is held for, or whom its aggressor is blamed by.
     pub calm_since: Option<Time>,
+    /// When it was last seen to want more of its device than this leaves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Time>,
     /// The victim's cumulative harm when the latest step had settled, and when that was.
     pub mark: Option<(Time, Span)>,
     pub since: Time,
@@ -477,6 +480,7 @@ mod tests {
             harm_before: 0.5,
             imagined: false,
             calm_since: None,
+            wanted: None,
             mark: None,
             since: Time(0),
             changed: Time(0),

@@ -82,8 +82,7 @@ impl Brain {
                 let next = ladder::looser(place, held.tightest, &held.bounds);
                 self.has_no_tasks_for(held, next)
             }
-            (Resource::Io, place) => aggressor
-                .is_some_and(|track| place.is_outgrown_by(track, &held.bounds, &self.policy)),
+            (Resource::Io, _) => self.outgrew(held, Over::Two),
         };
         let rests = |over: Over| {
             aggressor.is_some_and(|track| match resource {
@@ -92,7 +91,7 @@ impl Brain {
                         && track.usage(over) < 0.5 * entitled
                         && !throttled
                 }
-                Resource::Io => track.io_psi.rate(over) < 0.05 && !wants,
+                Resource::Io => track.io_psi.rate(over) < 0.05 && !self.outgrew(held, over),
                 Resource::Memory | Resource::Pids => false,
             })
         };
@@ -322,6 +321,9 @@ impl Brain {
             let now = self.now;
             let since = &mut self.held[at].calm_since;
             *since = if disturbs { None } else { since.or(Some(now)) };
+            if self.outgrows(&self.held[at]) {
+                self.held[at].wanted = Some(now);
+            }
             let seen = self.seen(&self.held[at]);
             let held = &mut self.held[at];
             held.settle(&seen, &self.policy);

@@ -1,5 +1,6 @@
 //! What one container does on one device, and how fast.
 
+use super::throttle::Throttle;
 use super::window::{Over, Windows};
 use crate::model::{Bytes, Device, IoMax, IoUse, Limit, Span, Time};
 
@@ -16,6 +17,9 @@ pub(super) struct OnDevice {
     pub used: Windows<IoUse>,
     /// When its work was seen to go on last.
     pub moved: Option<Time>,
+    /// The limit that was proved to help when it was held here last, while its strikes are remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved: Option<Throttle>,
     /// Over half a second: cost in a second.
     pub rate: f64,
     /// Likewise, over about 100 ms.
@@ -43,6 +47,7 @@ impl OnDevice {
             device,
             used: Windows::new(),
             moved: None,
+            proved: None,
             rate: 0.0,
             moment: 0.0,
             part: 0.0,
@@ -92,6 +97,12 @@ impl OnDevice {
             rios: fastest(|used| used.rios),
             wios: fastest(|used| used.wios),
         }
+    }
+
+    /// Whether most of what was lately done there was writing.
+    pub(super) fn is_written(&self) -> bool {
+        let bytes = |of: fn(&IoUse) -> u64| self.gained(Over::Ten, of);
+        bytes(|used| used.wbytes.0) > bytes(|used| used.rbytes.0)
     }
 
     /// Whether it takes what a limit lets it.

@@ -17,11 +17,13 @@ pub(super) struct Throttle {
 
 /// The first `io.max`: the part of what it took that its entitlement, times the policy's guarantee, is of it; half
 /// of that where the harm is severe. Of reads and of writes it keeps half of that part of both at least: one that
-/// does more of the other from now on must not be stopped by that, nor go on in that way. `None` where that
-/// is no less than it took.
+/// does more of the other from now on must not be stopped by that, nor go on in that way. No more than what was `proved`
+/// lately: who hands over all that it has at once takes more than the disk does in a second. (Seen: 172 MB/s on a disk of 40,
+/// and a limit of half of that, which held nobody.) `None` where that is no less than it took.
 pub(super) fn first(
     device: Device,
     took: Pace,
+    proved: Option<Throttle>,
     keeps: f64,
     harm: f64,
     policy: &Policy,
@@ -35,6 +37,7 @@ pub(super) fn first(
         rios: part(took.rios, took.wios),
         wios: part(took.wios, took.rios),
     };
+    let throttle = proved.map_or(throttle, |proved| throttle.least(proved));
     let throttle = throttle.at_least(policy);
     let lowers = (throttle.rbytes as f64) < took.rbytes
         || (throttle.wbytes as f64) < took.wbytes
@@ -58,6 +61,11 @@ impl Throttle {
     /// The greater of each: never nothing, which the kernel refuses.
     pub(super) fn most(self, other: Throttle) -> Throttle {
         self.each(other, u64::max)
+    }
+
+    /// The less of each.
+    pub(super) fn least(self, other: Throttle) -> Throttle {
+        self.each(other, u64::min)
     }
 
     /// Half of it; `None` at the policy's floors.

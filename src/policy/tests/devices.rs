@@ -291,3 +291,41 @@ fn where_the_policy_does_not_enforce_it_nothing_is_written() {
     assert!(world.has_told(|kind| *kind == EventKind::Alarm));
     assert!(world.writes.is_empty(), "{:?}", world.writes);
 }
+
+#[test]
+fn one_whose_writes_come_every_few_seconds_is_not_given_back_in_between() {
+    let mut world = pair(50.0);
+    world.hides.push(world.id("/hog"));
+    world.life("/hog").writes = true;
+    for _ in 0..2 {
+        world.life("/hog").reads = 10_000.0;
+        world.run(3.0);
+        world.life("/hog").reads = 1.0;
+        world.run(4.0);
+    }
+    let loosened = |kind: &EventKind| matches!(kind, EventKind::Loosened { .. });
+    assert!(world.has_told(CONFIRMED), "{:?}", world.told);
+    assert!(!world.has_told(loosened), "{:?}", world.told);
+    world.run(30.0);
+    assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+}
+
+#[test]
+fn one_that_comes_again_all_at_once_is_left_no_more_than_what_helped_before() {
+    let mut world = pair(50.0);
+    world.life("/hog").reads = 10_000.0;
+    world.run(3.0);
+    assert!(world.has_told(CONFIRMED), "{:?}", world.told);
+    let helped = throttle(&world, "/hog").unwrap();
+    world.life("/hog").reads = 1.0;
+    world.run(20.0);
+    assert_eq!(throttle(&world, "/hog"), None);
+    // Handed over at once, and done by the disk one after the other.
+    world.life("/hog").reads = 10_000.0;
+    while throttle(&world, "/hog").is_none() {
+        world.life("/hog").done += 60.0;
+        world.run(0.02);
+        assert!(world.now < Time(60_000_000), "{:?}", world.told);
+    }
+    assert!(throttle(&world, "/hog").unwrap() <= helped);
+}

@@ -39,6 +39,8 @@ pub(super) struct Life {
     pub(super) starts: f64,
     /// Reads of 4 KiB that it wants in a second, one after the other; more than the disk can do at once.
     pub(super) reads: f64,
+    /// Whether all of that is writes.
+    pub(super) writes: bool,
     pub(super) done: f64,
     pub(super) io_stall: f64,
     usage: f64,
@@ -334,7 +336,11 @@ impl World {
         let id = self.tree.groups[at].id;
         let own = self.tree.groups[at].knobs.value(Knob::IoMax(DISK));
         match self.knobs.get(&(id, Knob::IoMax(DISK))).copied().or(own) {
-            Some(KnobValue::IoMax(_, max)) => match max.riops {
+            Some(KnobValue::IoMax(_, max)) => match if self.lives[at].writes {
+                max.wiops
+            } else {
+                max.riops
+            } {
                 Limit::At(most) => most as f64,
                 Limit::Max => f64::INFINITY,
             },
@@ -380,7 +386,7 @@ impl World {
                         full: Span::ZERO,
                     }),
                     tasks: Ok(life.tasks as u64),
-                    io: Ok(reads_of(life.done)),
+                    io: Ok(work_of(life.done, life.writes)),
                     io_stall: Ok(Stall {
                         some: if self.hides.contains(&group.id) {
                             Span::ZERO
@@ -405,8 +411,9 @@ impl World {
                 swap_free: Ok(Bytes(0)),
                 tasks: Ok(self.lives.iter().map(|life| life.tasks as u64).sum()),
                 tasks_max: Ok(TASKS),
-                io: Ok(reads_of(
+                io: Ok(work_of(
                     self.lives.iter().map(|life| life.done).sum::<f64>() + self.host_reads,
+                    false,
                 )),
             },
             containers,
@@ -495,14 +502,16 @@ impl World {
     }
 }
 
-fn reads_of(done: f64) -> PerDevice<IoUse> {
+fn work_of(done: f64, writes: bool) -> PerDevice<IoUse> {
     let mut all = PerDevice::NONE;
-    let used = IoUse {
-        rbytes: Bytes((done * 4096.0) as u64),
-        rios: done as u64,
-        ..IoUse::default()
+    let mut used = IoUse::default();
+    let (bytes, operations) = if writes {
+        (&mut used.wbytes, &mut used.wios)
+    } else {
+        (&mut used.rbytes, &mut used.rios)
     };
-    if used.rios > 0 {
+    (*bytes, *operations) = (Bytes((done * 4096.0) as u64), done as u64);
+    if done >= 1.0 {
         all.put(DISK, used, IoUse::cost);
     }
     all
