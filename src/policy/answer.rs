@@ -308,7 +308,10 @@ impl Brain {
                     ladder::first_weight(&first(at, others), &bounds, &self.policy)
                 };
                 let by_weight = match lever {
-                    Lever::Weight(at) => weight(at, 0.0).map(|place| (at, place, None)),
+                    Lever::Weight(at) => {
+                        let lever = self.tree.groups[at].id;
+                        weight(at, 0.0).map(|first| (at, suspect.first_again(lever, first), None))
+                    }
                     Lever::Shared { slice, own } => {
                         let within = self.within(own)?;
                         let others = self.needed_beside(slice, within.group);

@@ -62,9 +62,9 @@ pub(super) fn cpu(stall: &CpuStall) -> Harm {
     harm
 }
 
-/// Harm in a memory stall: none where there is no shortage (page-cache refaults raise PSI with
-/// free RAM), none where the container stands at its own limit.
-pub(super) fn memory(over: Span, stalled: Span, shortage: bool, at_own_limit: bool) -> Harm {
+/// Harm in a memory stall: none where it lacks nothing, neither the host nor this one what it had (page-cache refaults raise
+/// PSI with free RAM), none where the container stands at its own limit.
+pub(super) fn memory(over: Span, stalled: Span, lacks: bool, at_own_limit: bool) -> Harm {
     let stalled = Span(stalled.0.min(over.0));
     if at_own_limit {
         return Harm {
@@ -74,7 +74,7 @@ pub(super) fn memory(over: Span, stalled: Span, shortage: bool, at_own_limit: bo
         };
     }
     Harm {
-        amount: if shortage { stalled } else { Span::ZERO },
+        amount: if lacks { stalled } else { Span::ZERO },
         ..Harm::default()
     }
 }

@@ -111,11 +111,7 @@ impl Brain {
             && let Some(track) = self.track_mut(held.aggressor)
         {
             track.strike(now);
-            if let Place::Throttle(limit) = held.tightest
-                && let Some(on) = track.on_mut(limit.device)
-            {
-                on.proved = Some(limit);
-            }
+            track.remember(held.lever, held.tightest);
         }
     }
 

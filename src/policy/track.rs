@@ -9,7 +9,7 @@ use super::strain::Strain;
 use super::window::{Change, Over, Windows};
 use crate::model::{
     Absent, Bytes, ContainerSample, CpuUse, GroupId, Limit, MemoryUse, Policy, Resource, Role,
-    Span, Stall, Time,
+    Span, Stall, Time, Weight,
 };
 
 /// One container.
@@ -75,6 +75,9 @@ pub(super) struct Track {
     pub strikes: u32,
     /// When the last strike was.
     pub struck: Option<Time>,
+    /// The weight that was proved to help when it was held last, and whose, while strikes are remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) proved: Option<(GroupId, Weight)>,
     /// When somebody else's value in one of its knobs was last taken for a new beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) yielded: Option<Time>,
@@ -84,6 +87,8 @@ pub(super) struct Track {
     pub role_since: Time,
 }
 
+/// One that loses this part of its memory in a second while it waits for memory has it taken.
+const TAKEN: f64 = 0.005;
 /// One that stalls for a part of the time like this, though the host has CPU to spare, is taken to get
 /// less than it needs.
 const STALLED: f64 = 0.1;
@@ -143,6 +148,7 @@ impl Track {
             exonerated: [None; Resource::ALL.len()],
             cleared: 0,
             strikes: 0,
+            proved: None,
             struck: None,
             yielded: None,
             wrong: 0,
@@ -323,7 +329,10 @@ impl Track {
     ) -> Option<(Time, Span, Harm)> {
         let psi = self.memory_psi.change(Over::Tick)?;
         let stalled = psi.to.advance(psi.from);
-        let harm = harm::memory(psi.over, stalled, shortage, self.is_at(limit));
+        // Pages of files that others push out are free memory to the host, and gone for this one. (Seen on 6.1: a reader of a
+        // file larger than RAM, and a victim that waited 90 % of the time while 60 % of RAM were available.)
+        let is_taken = self.growth(Over::Half) < -TAKEN * self.size().0 as f64;
+        let harm = harm::memory(psi.over, stalled, shortage || is_taken, self.is_at(limit));
         Some((self.memory_psi.at()?, psi.over, harm))
     }
 

@@ -158,3 +158,30 @@ fn a_checkpoint_may_tell_any_number_of_strikes() {
     track.strike(Time(1));
     assert_eq!(track.strikes, 16);
 }
+
+#[test]
+fn who_waits_for_pages_that_others_push_out_is_harmed_and_who_reads_them_anew_is_not() {
+    use super::Track;
+    use crate::model::{Bytes, ContainerSample, MemoryUse, Stall, Time};
+    let harm = |lost_a_second: i64| {
+        let mut track = Track::new(GroupId(1), Time(0));
+        for tick in 0..=30_i64 {
+            let at = Time(tick as u64 * 100_000);
+            let mut sample = ContainerSample::unread(GroupId(1), at);
+            let size = 200_000_000 - lost_a_second * tick / 10;
+            sample.memory = Ok(MemoryUse {
+                current: Bytes(size as u64),
+                swap: Bytes(0),
+            });
+            sample.memory_stall = Ok(Stall {
+                some: Span::from_millis(tick as u64 * 90),
+                full: Span::ZERO,
+            });
+            track.observe(&sample);
+        }
+        track.memory_harm(false, Limit::Max).unwrap().2.amount
+    };
+    assert_eq!(harm(9_000_000), Span::from_millis(90));
+    assert_eq!(harm(0), Span::ZERO);
+    assert_eq!(harm(-9_000_000), Span::ZERO);
+}
