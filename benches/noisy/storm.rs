@@ -2,7 +2,9 @@
 
 use super::record::{now_us, sleep_until, span_us};
 use super::{at_once, size, span};
-use std::io::{Read, Write};
+use rustix::fs::MemfdFlags;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
@@ -60,23 +62,23 @@ pub(crate) enum Storm {
         #[arg(long = "for", value_parser = span)]
         run_for: Duration,
     },
-    /// Makes a file and reads it from start to end, over and over.
+    /// Reads a file from start to end, over and over: as fast as it can be had, where nothing of it is on the disk.
     Read {
-        /// The file; made anew.
+        /// The file; made anew, of nothing but a hole.
         #[arg(long)]
         file: PathBuf,
         /// Its size.
         #[arg(long, value_parser = size)]
         size: usize,
+        /// How often each piece of it is read in a row: what is read twice the kernel takes for needed.
+        #[arg(long, default_value_t = 1)]
+        passes: u32,
         /// How long.
         #[arg(long = "for", value_parser = span)]
         run_for: Duration,
     },
-    /// Fills a file system, a tmpfs for one, and keeps what it wrote.
+    /// Fills a file in memory that has no name, and keeps it: a tmpfs that no size limits, and no process's own memory.
     Fill {
-        /// The file; made anew.
-        #[arg(long)]
-        file: PathBuf,
         /// Growth per second.
         #[arg(long, value_parser = size)]
         rate: usize,
@@ -109,14 +111,10 @@ pub(crate) fn run(storm: &Storm) -> anyhow::Result<()> {
         Storm::Read {
             file,
             size,
+            passes,
             run_for,
-        } => read(file, *size, now_us() + span_us(*run_for))?,
-        Storm::Fill {
-            file,
-            rate,
-            max,
-            run_for,
-        } => fill(file, *rate, *max, now_us() + span_us(*run_for))?,
+        } => read(file, *size, *passes, now_us() + span_us(*run_for))?,
+        Storm::Fill { rate, max, run_for } => fill(*rate, *max, now_us() + span_us(*run_for))?,
     }
     Ok(())
 }
@@ -219,24 +217,23 @@ fn fork(at_once: usize, end_us: u64) {
     });
 }
 
-fn read(path: &PathBuf, size: usize, end_us: u64) -> anyhow::Result<()> {
-    let mut buffer = vec![7_u8; 1 << 20];
-    let mut file = std::fs::File::create(path)?;
-    for _ in 0..size >> 20 {
-        if now_us() >= end_us {
-            break;
+fn read(path: &Path, size: usize, passes: u32, end_us: u64) -> anyhow::Result<()> {
+    let mut piece = vec![0_u8; 1 << 20];
+    std::fs::File::create(path)?.set_len(size as u64)?;
+    let file = std::fs::File::open(path)?;
+    for at in (0..size as u64).step_by(piece.len()).cycle() {
+        for _ in 0..passes {
+            if now_us() >= end_us {
+                return Ok(());
+            }
+            file.read_at(&mut piece, at)?;
         }
-        file.write_all(&buffer)?;
-    }
-    while now_us() < end_us {
-        let mut file = std::fs::File::open(path)?;
-        while file.read(&mut buffer)? > 0 && now_us() < end_us {}
     }
     Ok(())
 }
 
-fn fill(path: &PathBuf, rate: usize, max: usize, end_us: u64) -> anyhow::Result<()> {
-    let mut file = std::fs::File::create(path)?;
+fn fill(rate: usize, max: usize, end_us: u64) -> anyhow::Result<()> {
+    let mut file = std::fs::File::from(rustix::fs::memfd_create("fill", MemfdFlags::CLOEXEC)?);
     let slice = vec![7_u8; (rate / 100).max(4096)];
     let (mut written, mut due) = (0, now_us());
     while now_us() < end_us {
