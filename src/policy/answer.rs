@@ -309,8 +309,9 @@ impl Brain {
                 };
                 let by_weight = match lever {
                     Lever::Weight(at) => {
-                        let lever = self.tree.groups[at].id;
-                        weight(at, 0.0).map(|first| (at, suspect.first_again(lever, first), None))
+                        let (id, floor) = (self.tree.groups[at].id, self.policy.cpu.weight_floor);
+                        let again = |first| suspect.first_again(id, first, floor);
+                        weight(at, 0.0).map(|first| (at, again(first), None))
                     }
                     Lever::Shared { slice, own } => {
                         let within = self.within(own)?;

@@ -3,7 +3,7 @@
 
 use super::ladder::Place;
 use super::track::Track;
-use crate::model::{GroupId, Resource, Span, Time};
+use crate::model::{GroupId, Resource, Span, Time, Weight};
 
 /// A time in which one is not suspected first.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
@@ -42,11 +42,11 @@ impl Track {
         }
     }
 
-    /// The first place on this lever: no more than what helped there.
-    pub(super) fn first_again(&self, lever: GroupId, first: Place) -> Place {
+    /// The first place on this lever: no more than what helped there, and nothing under a `floor` that was raised since.
+    pub(super) fn first_again(&self, lever: GroupId, first: Place, floor: Weight) -> Place {
         match (first, self.proved) {
             (Place::Weight(weight), Some((known, proved))) if known == lever => {
-                Place::Weight(weight.min(proved))
+                Place::Weight(weight.min(proved.max(floor)))
             }
             _ => first,
         }

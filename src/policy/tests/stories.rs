@@ -32,6 +32,13 @@ fn who_comes_again_begins_at_the_weight_that_helped_the_last_time() {
     world.life("/hog").wants = 8.0;
     world.run(1.0);
     assert_eq!(first(&world).as_deref(), Some("2"));
+    // Under a floor that was raised since there is nothing.
+    let hog = world.id("/hog");
+    let track = world.brain.track(hog).unwrap();
+    let weight = |weight| Weight::new(weight).unwrap();
+    let again = |floor| track.first_again(hog, Place::Weight(weight(9)), weight(floor));
+    assert_eq!(again(1), Place::Weight(weight(2)));
+    assert_eq!(again(5), Place::Weight(weight(5)));
     // It is forgotten with the last strike.
     world.life("/hog").wants = 0.0;
     world.run(200.0);
