@@ -71,7 +71,7 @@ pub(crate) enum Storm {
         #[arg(long, value_parser = size)]
         size: usize,
         /// How often each piece of it is read in a row: what is read twice the kernel takes for needed.
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         passes: u32,
         /// How long.
         #[arg(long = "for", value_parser = span)]

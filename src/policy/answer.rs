@@ -308,11 +308,7 @@ impl Brain {
                     ladder::first_weight(&first(at, others), &bounds, &self.policy)
                 };
                 let by_weight = match lever {
-                    Lever::Weight(at) => {
-                        let (id, floor) = (self.tree.groups[at].id, self.policy.cpu.weight_floor);
-                        let again = |first| suspect.first_again(id, first, floor);
-                        weight(at, 0.0).map(|first| (at, again(first), None))
-                    }
+                    Lever::Weight(at) => weight(at, 0.0).map(|place| (at, place, None)),
                     Lever::Shared { slice, own } => {
                         let within = self.within(own)?;
                         let others = self.needed_beside(slice, within.group);

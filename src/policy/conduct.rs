@@ -1,9 +1,7 @@
-//! What is remembered of somebody's conduct: strikes of a repeat offender and what helped against him, exonerations, and what
-//! others wrote in its knobs.
+//! What is remembered of somebody's conduct: strikes of a repeat offender, exonerations, and what others wrote in its knobs.
 
-use super::ladder::Place;
 use super::track::Track;
-use crate::model::{GroupId, Resource, Span, Time, Weight};
+use crate::model::{Resource, Span, Time};
 
 /// A time in which one is not suspected first.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
@@ -26,30 +24,6 @@ impl Track {
     pub(super) fn strike(&mut self, at: Time) {
         self.strikes = self.strikes.saturating_add(1).min(16);
         self.struck = Some(at);
-    }
-
-    /// A weight, or a limit of a device, that was proved to help: while strikes are remembered the next hold begins there. What
-    /// came step by step, each with its proof, would else come so again, while a victim waits.
-    pub(super) fn remember(&mut self, lever: GroupId, place: Place) {
-        match place {
-            Place::Weight(weight) => self.proved = Some((lever, weight)),
-            Place::Throttle(limit) => {
-                if let Some(on) = self.on_mut(limit.device) {
-                    on.proved = Some(limit);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// The first place on this lever: no more than what helped there, and nothing under a `floor` that was raised since.
-    pub(super) fn first_again(&self, lever: GroupId, first: Place, floor: Weight) -> Place {
-        match (first, self.proved) {
-            (Place::Weight(weight), Some((known, proved))) if known == lever => {
-                Place::Weight(weight.min(proved.max(floor)))
-            }
-            _ => first,
-        }
     }
 
     /// To hold it brought no relief, or failed: it is not suspected first for a while, and for twice as long
@@ -87,7 +61,6 @@ impl Track {
             self.wrong = self.wrong.saturating_sub(1);
             self.cleared = self.cleared.saturating_sub(1);
             if self.strikes == 0 {
-                self.proved = None;
                 self.devices.iter_mut().for_each(|on| on.proved = None);
             }
             let left = self.strikes.max(self.wrong).max(self.cleared);

@@ -257,7 +257,11 @@ impl Brain {
 
     pub(super) fn feed_memory(&mut self, at: usize, shortage: bool, imminent: bool) {
         let limit = self.own_limit(self.tracks[at].group);
-        let Some((when, over, mut harm)) = self.tracks[at].memory_harm(shortage, limit) else {
+        // Below a limit, its own or a slice's, it may be that limit that takes its pages, and nobody else.
+        let is_limited = |up| self.own_limit(up) != Limit::Max;
+        let limited = self.tree.lineage(self.tracks[at].group).any(is_limited);
+        let lacks = shortage || (!limited && self.tracks[at].loses_memory());
+        let Some((when, over, mut harm)) = self.tracks[at].memory_harm(lacks, limit) else {
             return;
         };
         let innocent = self.tracks[at].memory_excess <= 0.0;

@@ -111,7 +111,11 @@ impl Brain {
             && let Some(track) = self.track_mut(held.aggressor)
         {
             track.strike(now);
-            track.remember(held.lever, held.tightest);
+            if let Place::Throttle(limit) = held.tightest
+                && let Some(on) = track.on_mut(limit.device)
+            {
+                on.proved = Some(limit);
+            }
         }
     }
 

@@ -117,8 +117,7 @@ impl Brain {
         }
     }
 
-    /// Raises a held slice whose others need more than it has; whether what is held there goes on. It does not where nothing can
-    /// be taken from the slice, and nothing was proved yet.
+    /// Raises a held slice whose others need more than it has; whether what is held there goes on.
     pub(super) fn tend_slice(&mut self, at: usize) -> bool {
         let Some(held) = self.held.get(at) else {
             return false;
@@ -126,18 +125,15 @@ impl Brain {
         let (Some(least), Place::Weight(weight)) = (self.least_of_slice(held), held.place) else {
             return true;
         };
-        // There is no more to give than what stood there. Of one who was proved the own weight stays: it keeps him from
-        // those others. (Seen on 6.12: released and held anew, he began at 22 of 100 where 1 had been proved.)
-        let original = ladder::original_weight(&held.bounds);
-        let most = least.min(original);
-        if weight >= most {
+        if weight >= least {
             return true;
         }
-        if most == original && !held.proved {
+        if least >= ladder::original_weight(&held.bounds) {
+            // All of the slice is needed: there is nothing to take from it.
             self.release(at, End::Released);
             return false;
         }
-        self.write(at, Place::Weight(most), false);
+        self.write(at, Place::Weight(least), false);
         true
     }
 }

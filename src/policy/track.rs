@@ -9,7 +9,7 @@ use super::strain::Strain;
 use super::window::{Change, Over, Windows};
 use crate::model::{
     Absent, Bytes, ContainerSample, CpuUse, GroupId, Limit, MemoryUse, Policy, Resource, Role,
-    Span, Stall, Time, Weight,
+    Span, Stall, Time,
 };
 
 /// One container.
@@ -75,9 +75,6 @@ pub(super) struct Track {
     pub strikes: u32,
     /// When the last strike was.
     pub struck: Option<Time>,
-    /// The weight that was proved to help when it was held last, and whose, while strikes are remembered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) proved: Option<(GroupId, Weight)>,
     /// When somebody else's value in one of its knobs was last taken for a new beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) yielded: Option<Time>,
@@ -148,7 +145,6 @@ impl Track {
             exonerated: [None; Resource::ALL.len()],
             cleared: 0,
             strikes: 0,
-            proved: None,
             struck: None,
             yielded: None,
             wrong: 0,
@@ -321,18 +317,21 @@ impl Track {
         Some((self.cpu_psi.at()?, psi.over, harm))
     }
 
-    /// This tick's memory harm, and the time it is about.
+    /// Whether its memory shrinks: pages of files that others push out are free memory to the host, and gone for this one. (Seen
+    /// on 6.1: a reader of a file larger than RAM, and a victim that waited 90 % of the time while 60 % of RAM were available.)
+    pub(super) fn loses_memory(&self) -> bool {
+        self.growth(Over::Half) < -TAKEN * self.size().0 as f64
+    }
+
+    /// This tick's memory harm, where the host or this one lacks some, and the time it is about.
     pub(super) fn memory_harm(
         &self,
-        shortage: bool,
+        lacks: bool,
         limit: Limit<Bytes>,
     ) -> Option<(Time, Span, Harm)> {
         let psi = self.memory_psi.change(Over::Tick)?;
         let stalled = psi.to.advance(psi.from);
-        // Pages of files that others push out are free memory to the host, and gone for this one. (Seen on 6.1: a reader of a
-        // file larger than RAM, and a victim that waited 90 % of the time while 60 % of RAM were available.)
-        let is_taken = self.growth(Over::Half) < -TAKEN * self.size().0 as f64;
-        let harm = harm::memory(psi.over, stalled, shortage || is_taken, self.is_at(limit));
+        let harm = harm::memory(psi.over, stalled, lacks, self.is_at(limit));
         Some((self.memory_psi.at()?, psi.over, harm))
     }
 

@@ -1,7 +1,7 @@
 //! Stories of alarms: whose harm counts, and that one that leads to nobody hides no other.
 
 use super::world::World;
-use crate::model::{EventKind, Group, Knob, Pace, Policy, WhyNobody};
+use crate::model::{Bytes, EventKind, Group, Knob, Limit, Pace, Policy, WhyNobody};
 use crate::policy::track::tests::{container, pod_container};
 
 /// Lets it go on for so long while this one stalls a lot, whatever runs beside it.
@@ -110,4 +110,28 @@ fn who_has_just_come_is_watched_closely_for_half_a_second() {
     assert_eq!(world.pace, Pace::Alert);
     world.run(0.2);
     assert_eq!(world.pace, Pace::Quiet);
+}
+
+#[test]
+fn who_loses_pages_with_memory_to_spare_is_harmed_but_not_below_a_limit_of_its_slice() {
+    for limited in [false, true] {
+        let groups = [container("/slice/victim", 100), container("/hog", 100)];
+        let mut world = World::new(&groups, Policy::default());
+        let mut all = world.tree.groups.iter_mut();
+        let slice = all.find(|group| group.path == b"/slice");
+        if let (Some(slice), true) = (slice, limited) {
+            slice.knobs.memory_max = Ok(Limit::At(Bytes(400_000_000)));
+        }
+        let tree = world.tree.clone();
+        world.brain.adopt(&tree, world.now);
+        world.life("/slice/victim").has = 2e8;
+        world.run(12.0);
+        world.life("/slice/victim").grows = -9e6;
+        for _ in 0..100 {
+            world.life("/slice/victim").memory_stall += 0.018;
+            world.tick();
+        }
+        let alarmed = world.has_told(|kind| *kind == EventKind::Alarm);
+        assert_eq!(alarmed, !limited, "{:?}", world.told);
+    }
 }

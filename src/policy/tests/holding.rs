@@ -173,11 +173,9 @@ fn who_wakes_in_a_held_slice_gets_what_it_may_take() {
     assert!(got > 0.19, "{got} {:?} {:?}", world.knobs, world.told);
     let slice = world.id("/podman");
     assert!(world.knobs.contains_key(&(slice, Knob::CpuWeight)));
-    // It wants all that it may take: the slice is as it was, or hardly held, and its aggressor is.
+    // It wants all that it may take: the slice is not held any more, or hardly.
     world.life("/podman/other").wants = 8.0;
     world.run(1.0);
-    let own = (world.id("/podman/hog"), Knob::CpuWeight);
-    assert_eq!(world.knobs[&own].to_string(), "1", "{:?}", world.told);
     let before = world.last.0.containers.clone();
     world.run(2.0);
     let got = (used(&world.last.0.containers) - used(&before)) / 2.0;

@@ -3,50 +3,9 @@
 use super::world::{CONFIRMED, TICK, World};
 use crate::model::{
     Change, EventKind, GroupId, Knob, KnobValue, Others, Outcome, Pace, Policy, Resource, Role,
-    Sample, Share, Span, Verdict, Weight, WhyNobody, Written,
+    Sample, Share, Span, Verdict, WhyNobody, Written,
 };
-use crate::policy::ladder::Place;
 use crate::policy::track::tests::{container, service, tree};
-
-#[test]
-fn who_comes_again_begins_at_the_weight_that_helped_the_last_time() {
-    let mut world = World::pair(0.8, Policy::default());
-    world.run(10.0);
-    world.life("/hog").wants = 8.0;
-    world.run(2.0);
-    assert!(world.has_told(CONFIRMED), "{:?}", world.told);
-    let first = |world: &World| {
-        let weights = world
-            .writes
-            .iter()
-            .filter(|write| write.1 == Knob::CpuWeight);
-        weights.map(|write| write.2.to_string()).next()
-    };
-    assert_ne!(first(&world).as_deref(), Some("2"));
-    // As after further steps.
-    world.brain.held[0].tightest = Place::Weight(Weight::new(2).unwrap());
-    world.life("/hog").wants = 0.0;
-    world.run(20.0);
-    assert!(world.knobs.is_empty(), "{:?}", world.knobs);
-    world.writes.clear();
-    world.life("/hog").wants = 8.0;
-    world.run(1.0);
-    assert_eq!(first(&world).as_deref(), Some("2"));
-    // Under a floor that was raised since there is nothing.
-    let hog = world.id("/hog");
-    let track = world.brain.track(hog).unwrap();
-    let weight = |weight| Weight::new(weight).unwrap();
-    let again = |floor| track.first_again(hog, Place::Weight(weight(9)), weight(floor));
-    assert_eq!(again(1), Place::Weight(weight(2)));
-    assert_eq!(again(5), Place::Weight(weight(5)));
-    // It is forgotten with the last strike.
-    world.life("/hog").wants = 0.0;
-    world.run(200.0);
-    world.writes.clear();
-    world.life("/hog").wants = 8.0;
-    world.run(1.0);
-    assert_ne!(first(&world).as_deref(), Some("2"));
-}
 
 #[test]
 fn a_hog_beside_a_heavy_victim_is_held_by_weight_until_it_ends_and_then_given_back() {

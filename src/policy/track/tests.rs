@@ -179,7 +179,8 @@ fn who_waits_for_pages_that_others_push_out_is_harmed_and_who_reads_them_anew_is
             });
             track.observe(&sample);
         }
-        track.memory_harm(false, Limit::Max).unwrap().2.amount
+        let lacks = track.loses_memory();
+        track.memory_harm(lacks, Limit::Max).unwrap().2.amount
     };
     assert_eq!(harm(9_000_000), Span::from_millis(90));
     assert_eq!(harm(0), Span::ZERO);
