@@ -208,6 +208,7 @@ impl Brain {
             undo: None,
             proof: Proof::Confirmed,
             proved: false,
+            proved_at: None,
             harm_at_first: harm,
             harm_before: harm,
             imagined: false,

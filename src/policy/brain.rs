@@ -237,6 +237,12 @@ impl Brain {
         Some(self.part_of_ram(self.host.memory_available.ok()?))
     }
 
+    /// Whether memory is short on the host; not where that is not known.
+    pub(super) fn is_short(&self) -> bool {
+        let short = SHORT * self.policy.memory.reserve.get();
+        self.available().is_some_and(|now| now < short)
+    }
+
     /// What will be available, as a part of RAM, after a time like that which a limit takes to be
     /// decided and written, if it goes on as in the last half second.
     pub(super) fn available_soon(&self) -> Option<f64> {

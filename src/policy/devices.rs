@@ -27,9 +27,9 @@ const NOISE: f64 = 1.1;
 const LITTLE: f64 = 0.05;
 /// So many operations in a second, or the bytes that cost as much, harm nobody.
 const FEW: f64 = 16.0 * OPERATION as f64;
-/// What is written to the page cache goes to the disk when the kernel's flusher wakes, every five seconds
-/// (`vm.dirty_writeback_centisecs`), and not in between. (Seen on 6.12: one who writes over and over was let go after two seconds
-/// of rest, and its next 256 MiB stood before its victim's sync.)
+/// What is written to the page cache may go to the disk only when the kernel's flusher wakes, every five seconds
+/// (`vm.dirty_writeback_centisecs`), and not in between; less than the background limit may stay for longer. (Seen on 6.12: one
+/// who writes over and over was let go after two seconds of rest, and its next 256 MiB stood before its victim's sync.)
 const WRITEBACK: Span = Span::from_secs(6);
 /// One that waits this part of the time wants as much as it can get.
 const WAITS: f64 = 0.01;
@@ -183,9 +183,11 @@ impl Brain {
 
     /// Whether it did so lately. One who writes is looked back on over two seconds or more for as long as the flusher rests.
     pub(super) fn outgrew(&self, held: &Intervention, over: Over) -> bool {
-        let writes = |track: &Track| track.devices.iter().any(OnDevice::is_written);
+        let (Place::Throttle(limit), Some(track)) = (held.place, self.track(held.aggressor)) else {
+            return false;
+        };
         let is_long = matches!(over, Over::Two | Over::Ten);
-        let since = if is_long && self.track(held.aggressor).is_some_and(writes) {
+        let since = if is_long && track.on(limit.device).is_some_and(OnDevice::is_written) {
             WRITEBACK
         } else {
             Span::ZERO

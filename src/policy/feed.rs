@@ -2,7 +2,7 @@
 //! ledgers; and in calm, what is learned.
 
 use super::answer;
-use super::brain::{Brain, RESOURCES, SHORT, SPARE};
+use super::brain::{Brain, RESOURCES, SPARE};
 use super::entitle::Claim;
 use super::harm::Harm;
 use super::lever;
@@ -131,8 +131,7 @@ impl Brain {
     /// Feeds every bucket and ledger; whether anything is in any of them.
     pub(super) fn sum_harm(&mut self) -> bool {
         let reserve = self.policy.memory.reserve.get();
-        let available = self.available();
-        let shortage = available.is_some_and(|available| available < reserve * SHORT);
+        let shortage = self.is_short();
         let runs = RUNS * self.host.memory_total.unwrap_or_default().0 as f64;
         let grower = self
             .tracks

@@ -111,7 +111,7 @@ impl Brain {
             && let Some(track) = self.track_mut(held.aggressor)
         {
             track.strike(now);
-            if let Place::Throttle(limit) = held.tightest
+            if let Some(Place::Throttle(limit)) = held.proved_at
                 && let Some(on) = track.on_mut(limit.device)
             {
                 on.proved = Some(limit);

@@ -58,6 +58,9 @@ pub(super) struct Intervention {
     pub proof: Proof,
     /// Whether harm ever fell by it.
     pub proved: bool,
+    /// Where it stood when harm fell last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved_at: Option<Place>,
     /// The victim's harm before the first step, and before the latest.
     pub harm_at_first: f64,
     pub harm_before: f64,
@@ -476,6 +479,7 @@ mod tests {
             undo: None,
             proof,
             proved: false,
+            proved_at: None,
             harm_at_first: 0.5,
             harm_before: 0.5,
             imagined: false,

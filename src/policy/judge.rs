@@ -107,7 +107,10 @@ impl Brain {
             now,
             groundless: !held.grounded
                 || aggressor.is_none()
-                || !held.places().all(|place| self.permits(resource, place)),
+                || !held.places().all(|place| self.permits(resource, place))
+                || held.within.is_some_and(|within| {
+                    within.to < within.from && !self.permits(resource, Place::Weight(within.to))
+                }),
             total,
             measured_at,
             measured,
@@ -145,7 +148,7 @@ impl Brain {
                 && held.proof == Proof::Confirmed
                 && self.is_stirred(held),
             pending: aggressor.is_some_and(|track| track.is_over(held.place)),
-            short: resource == Resource::Memory && self.available().is_some_and(|now| now < short),
+            short: resource == Resource::Memory && self.is_short(),
             tighter: ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)
                 .filter(may),
             beyond: match held.place {
@@ -346,8 +349,9 @@ impl Brain {
             Move::Judge(verdict) => {
                 self.chronicle.judged(&self.held[at], verdict, seen.harm);
                 let held = &mut self.held[at];
-                held.proved |= verdict == Verdict::Confirmed;
                 held.proof = if verdict == Verdict::Confirmed {
+                    held.proved = true;
+                    held.proved_at = Some(held.place);
                     Proof::Confirmed
                 } else {
                     Proof::Unproven

@@ -6,6 +6,8 @@ use crate::model::{Bytes, Device, IoMax, IoUse, Limit, Span, Time};
 
 /// One stands at a limit when it takes this part of it.
 const AT_LIMIT: f64 = 0.8;
+/// Who writes this many times what it reads writes a good part.
+const WRITES: f64 = 0.25;
 /// Work is recent for so long.
 const RECENT: Span = Span::from_secs(10);
 
@@ -39,6 +41,13 @@ pub(super) struct Pace {
     pub wbytes: f64,
     pub rios: f64,
     pub wios: f64,
+}
+
+impl Pace {
+    /// Whether it writes more than it reads.
+    pub(super) fn is_mostly_written(&self) -> bool {
+        self.wbytes > self.rbytes
+    }
 }
 
 impl OnDevice {
@@ -99,10 +108,10 @@ impl OnDevice {
         }
     }
 
-    /// Whether most of what was lately done there was writing.
+    /// Whether a good part of what was lately done there was writing.
     pub(super) fn is_written(&self) -> bool {
         let bytes = |of: fn(&IoUse) -> u64| self.gained(Over::Ten, of);
-        bytes(|used| used.wbytes.0) > bytes(|used| used.rbytes.0)
+        bytes(|used| used.wbytes.0) > WRITES * bytes(|used| used.rbytes.0)
     }
 
     /// Whether it takes what a limit lets it.
@@ -129,5 +138,26 @@ impl OnDevice {
         self.used.change(over).map_or(0.0, |change| {
             of(&change.to).saturating_sub(of(&change.from)) as f64 / change.over.as_secs_f64()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_a_little_more_than_it_writes_writes_a_good_part_all_the_same() {
+        for (wbytes, is_written) in [(0, false), (100_000, false), (900_000, true)] {
+            let mut on = OnDevice::new(Device { major: 8, minor: 0 });
+            for second in 1..=3 {
+                let used = IoUse {
+                    rbytes: Bytes(second * 1_000_000),
+                    wbytes: Bytes(second * wbytes),
+                    ..IoUse::default()
+                };
+                on.observe(Time(second * 1_000_000), used);
+            }
+            assert_eq!(on.is_written(), is_written, "{wbytes}");
+        }
     }
 }

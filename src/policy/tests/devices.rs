@@ -2,9 +2,10 @@
 
 use super::world::{CONFIRMED, DISK, World};
 use crate::model::{
-    EventKind, Group, IoMax, Knob, KnobValue, Limit, Pace, PerDevice, Policy, Resource, Role, Time,
-    Verdict, WhyNobody,
+    End, EventKind, Group, IoMax, Knob, KnobValue, Limit, Pace, PerDevice, Policy, Resource, Role,
+    Time, Verdict, WhyNobody,
 };
+use crate::policy::ladder::Place;
 use crate::policy::track::tests::container;
 
 /// A victim that reads now and then, and another one that rests; both known for a while.
@@ -328,4 +329,28 @@ fn one_that_comes_again_all_at_once_is_left_no_more_than_what_helped_before() {
         assert!(world.now < Time(60_000_000), "{:?}", world.told);
     }
     assert!(throttle(&world, "/hog").unwrap() <= helped);
+}
+
+#[test]
+fn what_was_not_proved_is_not_remembered_as_what_helped() {
+    let mut world = pair(50.0);
+    world.life("/hog").reads = 10_000.0;
+    world.run(3.0);
+    assert!(world.has_told(CONFIRMED), "{:?}", world.told);
+    let held = &mut world.brain.held[0];
+    let (Some(proved), Place::Throttle(now)) = (held.proved_at, held.place) else {
+        panic!("{held:?}");
+    };
+    held.tightest = now
+        .tighter(&Policy::default())
+        .map(Place::Throttle)
+        .unwrap();
+    held.place = held.tightest;
+    let hog = world.id("/hog");
+    world.brain.release(0, End::Groundless);
+    let remembered = world
+        .brain
+        .track(hog)
+        .and_then(|track| track.on(DISK)?.proved);
+    assert_eq!(remembered.map(Place::Throttle), Some(proved));
 }

@@ -581,3 +581,16 @@ fn nobody_in_a_slice_is_left_less_than_another_in_it_who_is_held() {
     assert_eq!(within(other), 25);
     assert_eq!(within(hog), 1, "its own hold is none beside it");
 }
+
+#[test]
+fn a_floor_that_is_raised_over_its_own_weight_in_a_slice_ends_a_hold() {
+    let mut world = one_of_two_attacks();
+    let mut held = world.brain.held[0].clone();
+    held.place = Place::Weight(Weight::new(50).unwrap());
+    let mut policy = Policy::default();
+    policy.cpu.weight_floor = Weight::new(20).unwrap();
+    world.brain.set_policy(policy);
+    assert!(world.brain.seen(&held).groundless);
+    held.within.as_mut().unwrap().to = Weight::new(20).unwrap();
+    assert!(!world.brain.seen(&held).groundless);
+}
