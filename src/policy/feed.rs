@@ -106,9 +106,11 @@ impl Brain {
             }
             let part = |bytes: Bytes| bytes.0 as f64 / ram.0.max(1) as f64;
             let may = part(track.level.get()).max(1.0 / containers as f64);
-            let over = part(track.size()) - may - LITTLE_MEMORY;
             let grows = track.growth(Over::Two) > ram.0 as f64 * 0.005;
-            track.memory_excess = if grows { over } else { over * 0.25 };
+            let weighed = |over: f64| if grows { over } else { over * 0.25 };
+            track.memory_excess = weighed(part(track.size()) - may - LITTLE_MEMORY);
+            let gained = part(track.size()) - part(track.level.get()) - LITTLE_MEMORY;
+            track.memory_gain = weighed(gained);
         }
         // One that is held takes too much while it takes more than it is guaranteed; one that has been found to need
         // what it takes meanwhile is looked at as everybody else.
@@ -324,6 +326,7 @@ impl Brain {
             let suspects = self.suspects(at, resource);
             let (harmed, now) = (&self.tracks[at], self.now);
             let excess = |suspect: &Track| match resource {
+                Resource::Memory => suspect.memory_excess_before(harmed),
                 Resource::Io => suspect.excess_before(harmed, now),
                 Resource::Pids => self.tasks_excess_before(suspect, harmed),
                 _ => suspect.excess(resource),

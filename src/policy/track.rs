@@ -54,6 +54,8 @@ pub(super) struct Track {
     pub excess: f64,
     /// Part of RAM over its entitled level, if it grows or thrashes.
     pub memory_excess: f64,
+    /// Likewise, over the level alone: it may still have less than its part.
+    pub memory_gain: f64,
     /// Part of all tasks of the host that it is about to start, if it grows over its level.
     pub tasks_excess: f64,
     /// Part of a device that it takes over its entitlement; of the one where that is most.
@@ -135,6 +137,7 @@ impl Track {
             entitlement: 0.0,
             excess: 0.0,
             memory_excess: 0.0,
+            memory_gain: 0.0,
             tasks_excess: 0.0,
             io_excess: 0.0,
             io_taken: false,
@@ -175,7 +178,7 @@ impl Track {
     pub(super) const fn excess(&self, resource: Resource) -> f64 {
         match resource {
             Resource::Cpu => self.excess,
-            Resource::Memory => self.memory_excess,
+            Resource::Memory => self.memory_excess.max(self.memory_gain),
             Resource::Pids => self.tasks_excess,
             Resource::Io => self.io_excess,
         }
@@ -321,6 +324,17 @@ impl Track {
     /// on 6.1: a reader of a file larger than RAM, and a victim that waited 90 % of the time while 60 % of RAM were available.)
     pub(super) fn loses_memory(&self) -> bool {
         self.growth(Over::Half) < -TAKEN * self.size().0 as f64
+    }
+
+    /// What it has over what it may while this one waits for memory. Who has less than it and loses some all the same loses it to whoever
+    /// grew, an equal part or not. (Seen on 6.1: a stream of files had 44 % of RAM, beside one other container, when it began to
+    /// push out the pages of that one, which had 10 %; and was found guilty of nothing until it had half.)
+    pub(super) fn memory_excess_before(&self, harmed: &Track) -> f64 {
+        if harmed.loses_memory() && harmed.size() < self.size() {
+            self.memory_excess.max(self.memory_gain)
+        } else {
+            self.memory_excess
+        }
     }
 
     /// This tick's memory harm, where the host or this one lacks some, and the time it is about.

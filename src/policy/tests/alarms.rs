@@ -135,3 +135,22 @@ fn who_loses_pages_with_memory_to_spare_is_harmed_but_not_below_a_limit_of_its_s
         assert_eq!(alarmed, !limited, "{:?}", world.told);
     }
 }
+
+#[test]
+fn who_loses_pages_loses_them_to_who_grew_even_under_an_equal_part() {
+    for (has, is_larger) in [(6e8, true), (1e8, false)] {
+        let mut world = World::pair(0.0, Policy::default());
+        world.life("/victim").has = 2e8;
+        world.run(12.0);
+        world.life("/hog").has = has;
+        world.life("/hog").grows = 2e7;
+        world.life("/victim").grows = -9e6;
+        for _ in 0..60 {
+            world.life("/victim").memory_stall += 0.018;
+            world.tick();
+        }
+        assert!(world.has_told(|kind| *kind == EventKind::Alarm));
+        let held = world.wrote("/hog", Knob::MemoryHigh);
+        assert_eq!(held, is_larger, "{:?}", world.told);
+    }
+}
