@@ -255,6 +255,7 @@ impl Loop {
             let within = held
                 .within
                 .map(|group| (held.aggressor, group, Knob::CpuWeight));
+            let pulses = held.wanted.0.is_pulsed().then_some(held.wanted.1);
             for (container, lever, knob) in own.into_iter().chain(within).chain(lifted) {
                 let Some(stands) = stands(lever, knob) else {
                     continue;
@@ -268,7 +269,11 @@ impl Loop {
                     rung: held.rung,
                     knob: knob.file().to_owned(),
                     original: text(stands.original),
-                    now: stands.ours.map_or_else(|| "on its way".to_owned(), text),
+                    now: match (stands.ours, pulses) {
+                        (None, _) => "on its way".to_owned(),
+                        (Some(_), Some(pulses)) if knob.is_pulsed() => pulses.to_string(),
+                        (Some(ours), _) => text(ours),
+                    },
                     proof: held.proof.to_owned(),
                     age_s: held.age.as_secs_f64(),
                     lease_s: stands.lease.since(now).as_secs_f64(),

@@ -190,7 +190,9 @@ impl Loop {
     /// Hears of writes to what is held from now on; those up to now, our own among them, are looked at
     /// already.
     fn watch_knobs(&mut self) {
-        let mut held = self.knobs.held().map(|held| (held.group, held.knob));
+        // Pulses would wake us with each: who makes them hears of others himself.
+        let held = self.knobs.held().filter(|held| !held.knob.is_pulsed());
+        let mut held = held.map(|held| (held.group, held.knob));
         self.waiter.watch_knobs(&mut self.forest, &mut held);
     }
 
@@ -247,6 +249,8 @@ impl Loop {
         );
         self.sampler
             .sample(&mut self.forest, &HostClock, &self.ids, &mut self.sample);
+        self.sampler
+            .look_for_real_time(&mut self.forest, &self.matters, &mut self.sample);
         self.gauges.sampled(&self.sample);
         self.knobs.poll(&mut self.forest, &mut self.sample.outcomes);
         self.gauges.count(&self.sample.outcomes);

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::act::{
-    Actuator, BootId, Fault, Found, Journal, JournalError, Places, RestoreReport, SlowWriter,
-    is_in_use, restore, restore_left, usual_state,
+    Actuator, BootId, Fault, Found, Journal, JournalError, Places, Pulser, RestoreReport,
+    SlowWriter, is_in_use, restore, restore_left, usual_state,
 };
 use super::discover::ScanTurns;
 use super::pacing::Pacing;
@@ -202,7 +202,11 @@ pub(super) fn open_knobs<T: TreeFiles>(
         what: "start the slow writer",
         why: why(&error),
     })?;
-    let mut knobs = Actuator::enforcing(page, journal, left, writer);
+    let pulser = Pulser::start().map_err(|error| RunError::System {
+        what: "start the pulser",
+        why: why(&error),
+    })?;
+    let mut knobs = Actuator::enforcing(page, journal, left, writer, pulser);
     knobs.set_others(loaded.policy.release.others);
     knobs.set_mode(mode);
     Ok(knobs)

@@ -141,7 +141,7 @@ fn from_journals(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::act::{Actuator, Journal, SlowWriter};
+    use crate::agent::act::{Actuator, Journal, Pulser, SlowWriter};
     use crate::host::{Extent, FakeTree, Forest, Limits, Operation, note_state};
     use crate::model::{Absent, Bytes, Change, Knob, KnobValue, Span, Time, Weight, Written};
 
@@ -173,7 +173,8 @@ mod tests {
                 note_state(&host.at("usual"), &state).unwrap();
                 let journal = Journal::open(&state, host.boot).unwrap().0;
                 let writer = SlowWriter::start().unwrap();
-                let mut act = Actuator::enforcing(Bytes(4096), journal, Vec::new(), writer);
+                let pulser = Pulser::start().unwrap();
+                let mut act = Actuator::enforcing(Bytes(4096), journal, Vec::new(), writer, pulser);
                 let change = Change::Hold {
                     group,
                     knob: Knob::CpuWeight,

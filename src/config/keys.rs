@@ -172,6 +172,7 @@ pub(super) static KEYS: &[Key] = &[
     .also(&["weight", "min_weight", "shares"]),
     key("cpu", "idle", Field::Flag(|p| &mut p.cpu.idle)),
     key("cpu", "cap", Field::Flag(|p| &mut p.cpu.cap)).also(&["quota", "max"]),
+    key("cpu", "freeze", Field::Flag(|p| &mut p.cpu.freeze)).also(&["freezer", "pause"]),
     key(
         "cpu",
         "cap_floor",

@@ -40,6 +40,8 @@ pub struct FakeHandle {
     tree: FakeTree,
     group: GroupId,
     file: String,
+    /// How often the file had been written when it was asked last.
+    heard: Option<usize>,
 }
 
 /// What fails.
@@ -183,6 +185,11 @@ impl FakeTree {
     /// Sets a file of the host.
     pub fn set_host(&self, file: HostFile, text: &str) {
         self.state().host.insert(file, text.as_bytes().to_vec());
+    }
+
+    /// A thread of the host is there from now on, and runs in real time or does not.
+    pub fn set_thread(&self, thread: u32, is_real_time: bool) {
+        self.state().threads.insert(thread, is_real_time);
     }
 
     /// Gives a group to a user, as delegation does.
@@ -329,12 +336,17 @@ impl TreeFiles for FakeTree {
         }
     }
 
+    fn is_real_time(&mut self, thread: u32) -> Option<bool> {
+        self.state().threads.get(&thread).copied()
+    }
+
     fn detach(&mut self, dir: &FakeDir, file: &str) -> Reading<FakeHandle> {
         self.hold(dir, file)?;
         Ok(FakeHandle {
             tree: self.clone(),
             group: dir.0,
             file: file.to_owned(),
+            heard: None,
         })
     }
 
@@ -379,6 +391,25 @@ impl KnobHandle for FakeHandle {
             return Err(Absent::Refused);
         }
         state.write(self.group, &self.file, text)
+    }
+
+    fn listen(&mut self) -> Reading<()> {
+        self.heard = Some(self.written());
+        Ok(())
+    }
+
+    fn was_written(&mut self) -> bool {
+        let written = self.written();
+        self.heard.replace(written) != Some(written)
+    }
+}
+
+impl FakeHandle {
+    /// How often its file was written.
+    fn written(&self) -> usize {
+        let state = self.tree.state();
+        let key = (self.group, self.file.clone());
+        state.written.get(&key).copied().unwrap_or(0)
     }
 }
 

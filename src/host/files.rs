@@ -65,6 +65,10 @@ pub trait TreeFiles {
     /// [`Absent::Gone`] where its group is gone, or why it could not be read.
     fn reread(&mut self, file: &Self::File, room: &mut [u8]) -> Reading<usize>;
 
+    /// Whether a thread of the host runs in real time at this moment, `Some(false)` where it has an ordinary policy; `None`
+    /// where it has a real-time one and sleeps, or has ended.
+    fn is_real_time(&mut self, thread: u32) -> Option<bool>;
+
     /// Opens a file for another thread to write.
     ///
     /// # Errors

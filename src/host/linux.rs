@@ -8,9 +8,11 @@ use super::KnobHandle;
 use super::errno::absent;
 use super::files::{Changes, HostFile, Listing, Opened, TreeFiles, is_component};
 use super::watch::TreeWatch;
+use super::{raw, real_time};
 use crate::kernel::knob;
 use crate::model::{Absent, GroupId, Reading};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, fstat, fstatfs, openat,
     openat2, seek, statat,
@@ -31,6 +33,9 @@ const ONE_PIECE: usize = 4096;
 /// Room for `io.max` with some tens of devices; all other knobs are one short line.
 const KNOB_ROOM: usize = 4096;
 
+/// Events are emptied this many bytes at a time.
+const EVENTS_ROOM: usize = 512;
+
 /// A file that every cgroup has as long as it is there.
 const ALWAYS_THERE: &str = "cgroup.controllers";
 
@@ -50,9 +55,9 @@ pub struct LinuxDir(OwnedFd);
 #[derive(Debug)]
 pub struct LinuxFile(OwnedFd);
 
-/// A knob opened to be compared and written.
+/// A knob opened to be compared and written, and its inotify where it was asked for.
 #[derive(Debug)]
-pub struct LinuxHandle(OwnedFd);
+pub struct LinuxHandle(OwnedFd, Option<OwnedFd>);
 
 /// Why a directory is not a root of cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,8 +249,13 @@ impl TreeFiles for LinuxTree {
         retry_on_intr(|| pread(&file.0, &mut *room, 0)).map_err(absent)
     }
 
+    fn is_real_time(&mut self, thread: u32) -> Option<bool> {
+        // One that has such a thread which mostly sleeps takes the CPU with others, and they obey.
+        raw::has_real_time(thread).filter(|real_time| !real_time || real_time::is_running(thread))
+    }
+
     fn detach(&mut self, dir: &LinuxDir, name: &str) -> Reading<LinuxHandle> {
-        file(dir, name, BOTH).map(LinuxHandle)
+        Ok(LinuxHandle(file(dir, name, BOTH)?, None))
     }
 
     fn watch(&mut self, dir: &LinuxDir, id: GroupId) -> Reading<()> {
@@ -284,6 +294,36 @@ impl KnobHandle for LinuxHandle {
         }
         write_whole(&self.0, text)
     }
+
+    fn listen(&mut self) -> Reading<()> {
+        let ear = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(absent)?;
+        watch_file(&ear, &self.0)?;
+        self.1 = Some(ear);
+        Ok(())
+    }
+
+    fn was_written(&mut self) -> bool {
+        let Some(ear) = &self.1 else { return true };
+        // As many as fit tell no more than one does.
+        let mut room = [0; EVENTS_ROOM];
+        let mut heard = false;
+        loop {
+            match retry_on_intr(|| read(ear, &mut room)) {
+                Ok(length) if length > 0 => heard = true,
+                Ok(_) | Err(Errno::AGAIN) => return heard,
+                Err(_) => return true,
+            }
+        }
+    }
+}
+
+/// Watches an open file itself, whatever stands at its path now.
+fn watch_file(ear: &OwnedFd, file: &OwnedFd) -> Reading<()> {
+    // inotify takes paths only: this one is that of the open file.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    add_watch(ear, path, WatchFlags::MODIFY)
+        .map(drop)
+        .map_err(absent)
 }
 
 impl AsFd for LinuxDir {

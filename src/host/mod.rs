@@ -17,6 +17,7 @@ mod pids;
 mod process;
 mod quota;
 mod raw;
+mod real_time;
 mod recognise;
 mod root;
 mod sample;
@@ -36,7 +37,9 @@ pub use forest::{Extent, Forest, Limits, PATH_MAX, Rules, Scan};
 pub use linux::{LinuxDir, LinuxFile, LinuxHandle, LinuxTree, NotARoot};
 pub use managers::{GOVERNOR, Manager, managers};
 pub use pids::Pids;
-pub use process::{Unprotected, be_spared_by_oom, lock_memory, raise_file_limit, run_in_real_time};
+pub use process::{
+    Unprotected, be_spared_by_oom, lock_memory, raise_file_limit, run_above_all, run_in_real_time,
+};
 pub use recognise::{NAME_MAX, recognise, shown};
 pub use root::{NoRoot, TreeRoot, tree_root};
 pub use sample::Sampler;
@@ -105,6 +108,16 @@ pub trait KnobHandle: Send + 'static {
     /// [`Absent::Refused`](crate::model::Absent::Refused) where something else stands there, which is
     /// left; else why it could not be read or written.
     fn replace(&mut self, standing: &[u8], text: &[u8]) -> Reading<()>;
+
+    /// Hears of writes to the file from now on.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn listen(&mut self) -> Reading<()>;
+
+    /// Whether anybody has written the file since this was asked last, this handle itself included. `true` where
+    /// that cannot be told. Does not wait.
+    fn was_written(&mut self) -> bool;
 }
 
 /// Where a group was when it was held, from the cgroup root.

@@ -11,7 +11,7 @@ use rustix::io::{Errno, read, write};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Enough for ten thousand groups with six files each.
+/// Enough for ten thousand groups with nine files each.
 const FILES_WANTED: u64 = 131_072;
 
 /// Well before a container, behind what must never be killed (-1000).
@@ -20,6 +20,15 @@ const OOM_SCORE: &[u8] = b"-900";
 /// A real-time thread that runs for so long without once sleeping has gone mad: the kernel kills
 /// it, and the next start gives back what was held. In microseconds.
 const RUNAWAY: u64 = 2_000_000;
+
+/// The loop's real-time priority: above what containers have in real time (all but the highest), since the loop
+/// must still run when one of them takes all CPUs. (With the lowest one, a container's thread of any higher
+/// priority on each CPU would keep the governor from ever answering it.)
+const LOOP: i32 = 98;
+
+/// That of the thread that freezes: when somebody is thawed who takes all CPUs in real time, it must run to freeze him
+/// again.
+const ABOVE_ALL: i32 = 99;
 
 /// A measure that could not be taken, and what that costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,13 +100,25 @@ fn is_spared(score: &[u8]) -> bool {
     number(score).is_some_and(|score| number(OOM_SCORE).is_some_and(|ours| score <= ours))
 }
 
-/// Puts the *calling thread* above all ordinary ones (SCHED_RR, lowest priority; threads and
+/// Puts the *calling thread* above all ordinary ones, and above nearly all real-time ones (SCHED_RR; threads and
 /// processes that it starts are ordinary again). Should it ever run for two seconds without
 /// sleeping, the kernel kills the process.
 ///
 /// # Errors
 /// [`Unprotected::RealTime`]; the thread stays an ordinary one.
 pub fn run_in_real_time() -> Result<(), Unprotected> {
+    run_at(LOOP)
+}
+
+/// The same, with the highest priority that there is.
+///
+/// # Errors
+/// [`Unprotected::RealTime`].
+pub fn run_above_all() -> Result<(), Unprotected> {
+    run_at(ABOVE_ALL)
+}
+
+fn run_at(priority: i32) -> Result<(), Unprotected> {
     let refused = |errno| Unprotected::RealTime(absent(errno));
     let limit = Rlimit {
         current: Some(RUNAWAY),
@@ -107,7 +128,7 @@ pub fn run_in_real_time() -> Result<(), Unprotected> {
     if before.maximum.is_none_or(|most| most > RUNAWAY) {
         setrlimit(Resource::Rttime, limit).map_err(refused)?;
     }
-    raw::round_robin().map_err(|error| {
+    raw::round_robin(priority).map_err(|error| {
         let why = Errno::from_io_error(&error).map_or(Absent::Refused, absent);
         Unprotected::RealTime(why)
     })

@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::files::{HostFile, TreeFiles};
 use super::forest::Forest;
 use super::quota::InnerQuotas;
+use super::real_time::Threads;
 use crate::kernel::{flat, loadavg, meminfo, nested, proc_stat, psi, single};
 use crate::model::{
     Absent, Bytes, ContainerSample, CpuUse, GroupId, HostSample, IoUse, MemoryUse, PerDevice,
@@ -60,6 +61,7 @@ struct Held<F> {
     io_stat: Reading<F>,
     io_pressure: Reading<F>,
     quotas: InnerQuotas<F>,
+    threads: Threads<F>,
     pressure_read: Option<Time>,
     round: u64,
 }
@@ -168,6 +170,24 @@ impl<T: TreeFiles> Sampler<T> {
         }
     }
 
+    /// Looks whether those of `out` that are in `whose` run in real time, each a few times a second at most.
+    pub fn look_for_real_time(
+        &mut self,
+        forest: &mut Forest<T>,
+        whose: &[GroupId],
+        out: &mut Sample,
+    ) {
+        for sample in &mut out.containers {
+            if whose.contains(&sample.id)
+                && let Some(held) = self.held.get_mut(&sample.id)
+                && let Ok((files, dir)) = forest.held(sample.id)
+            {
+                let (threads, room) = (&mut held.threads, &mut self.room);
+                sample.real_time = threads.look(files, dir, room, sample.at);
+            }
+        }
+    }
+
     /// The CPU time that reading one container takes, smoothed; `None` before the first.
     #[must_use]
     pub fn cost(&self) -> Option<Span> {
@@ -219,6 +239,7 @@ impl<F> Held<F> {
             io_stat: Err(Absent::NotRead),
             io_pressure: Err(Absent::NotRead),
             quotas: InnerQuotas::default(),
+            threads: Threads::default(),
             pressure_read: None,
             round: 0,
         }

@@ -19,6 +19,9 @@ pub const KNOB_TEXT: usize = nested::IO_MAX_TEXT;
 pub fn encode(value: KnobValue, room: &mut [u8; KNOB_TEXT]) -> &[u8] {
     let pen = Pen::new(room);
     match value {
+        KnobValue::Frozen(frozen) => pen.bytes(if frozen { b"1" } else { b"0" }),
+        // Of the two by turns that which takes something away: it is this that must be undone.
+        KnobValue::Pulses(_) => pen.bytes(b"1"),
         KnobValue::Idle(idle) => pen.bytes(if idle { b"1" } else { b"0" }),
         KnobValue::Weight(weight) => pen.number(u64::from(weight.get())),
         KnobValue::CpuMax(value) => cpu_max::put(value, pen),
@@ -38,6 +41,7 @@ pub fn encode(value: KnobValue, room: &mut [u8; KNOB_TEXT]) -> &[u8] {
 /// [`single::weight`].
 pub fn decode(knob: Knob, text: &[u8]) -> Reading<KnobValue> {
     match knob {
+        Knob::CgroupFreeze => single::truth(text).map(KnobValue::Frozen),
         Knob::CpuIdle => single::truth(text).map(KnobValue::Idle),
         Knob::CpuWeight => single::weight(text).map(KnobValue::Weight),
         Knob::CpuMax => cpu_max::parse(text).map(KnobValue::CpuMax),
@@ -119,6 +123,8 @@ pub fn is_looser(value: KnobValue, knob: Knob, text: &[u8]) -> bool {
         (Limit::At(new), Limit::At(old)) => new > old,
     };
     match (value, decode(knob, text)) {
+        // Pulses let somebody run whom another has stopped.
+        (KnobValue::Frozen(false) | KnobValue::Pulses(_), Ok(KnobValue::Frozen(true))) => true,
         (KnobValue::Weight(new), Ok(KnobValue::Weight(old))) => new > old,
         (KnobValue::Bytes(new), Ok(KnobValue::Bytes(old))) => {
             let plain = |limit| match limit {
@@ -164,7 +170,7 @@ pub fn is_looser(value: KnobValue, knob: Knob, text: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::kernel::fixtures::{self, Kernel};
-    use crate::model::{Absent, CpuMax, ORIGINAL_MAX, Weight};
+    use crate::model::{Absent, CpuMax, ORIGINAL_MAX, Pulses, Weight};
     use proptest::prelude::*;
 
     const PAGE: Bytes = Bytes(4_096);
@@ -181,6 +187,7 @@ mod tests {
         };
         let bytes = (any::<bool>(), any::<u64>()).prop_map(move |(max, value)| limit(max, value));
         prop_oneof![
+            any::<bool>().prop_map(|frozen| (Knob::CgroupFreeze, KnobValue::Frozen(frozen))),
             any::<bool>().prop_map(|idle| (Knob::CpuIdle, KnobValue::Idle(idle))),
             (1_u32..=10_000).prop_map(|weight| {
                 let weight = Weight::new(weight).expect("in range");
@@ -218,6 +225,21 @@ mod tests {
                 assert_eq!(shown(value, PAGE), value, "{kernel:?} {}", knob.file());
             }
         }
+    }
+
+    #[test]
+    fn the_text_of_pulses_is_that_which_must_be_undone() {
+        let mut room = [0; KNOB_TEXT];
+        let value = KnobValue::Pulses(Pulses {
+            thawed: Span::from_millis(1),
+            period: Span::from_millis(20),
+        });
+        let text = encode(value, &mut room);
+        assert_eq!(text, b"1");
+        assert_eq!(
+            decode(Knob::CgroupFreeze, text),
+            Ok(KnobValue::Frozen(true))
+        );
     }
 
     #[test]
@@ -276,6 +298,10 @@ mod tests {
             })
         };
         let weight = |value| KnobValue::Weight(Weight::new(value).unwrap());
+        let pulses = KnobValue::Pulses(Pulses {
+            thawed: Span::from_millis(5),
+            period: Span::from_millis(20),
+        });
         let bytes = KnobValue::Bytes;
         let table = [
             (weight(9), Knob::CpuWeight, "5", true),
@@ -307,6 +333,8 @@ mod tests {
             (KnobValue::Tasks(Limit::At(9)), Knob::PidsMax, "9", false),
             (KnobValue::Tasks(Limit::At(9)), Knob::PidsMax, "max", false),
             (KnobValue::Idle(false), Knob::CpuIdle, "1", false),
+            (pulses, Knob::CgroupFreeze, "1", true),
+            (pulses, Knob::CgroupFreeze, "0", false),
         ];
         for (value, knob, text, looser) in table {
             assert_eq!(

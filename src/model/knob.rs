@@ -6,7 +6,7 @@ use super::{Bytes, Device, IoMax, Limit, Resource, Rung, Span, Weight};
 
 /// A cgroup interface file that an intervention may hold.
 ///
-/// The order is the order in which originals are put back: idle before weight (while `cpu.idle` is
+/// The order is the order in which originals are put back: who is frozen is thawed first of all, idle before weight (while `cpu.idle` is
 /// 1 every write of `cpu.weight` fails), `cpu.max` before its burst (a quota below the burst is
 /// refused).
 #[derive(
@@ -14,6 +14,8 @@ use super::{Bytes, Device, IoMax, Limit, Resource, Rung, Span, Weight};
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Knob {
+    /// `cgroup.freeze`: 1 stops everybody in the cgroup, until it is 0 again.
+    CgroupFreeze,
     /// `cpu.idle`: 1 runs the whole cgroup as SCHED_IDLE.
     CpuIdle,
     /// `cpu.weight`: acts between siblings only.
@@ -41,10 +43,23 @@ pub struct CpuMax {
     pub period: Span,
 }
 
+/// `cgroup.freeze` in pulses: in each period a cgroup runs for a part, and is stopped for the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Pulses {
+    /// How long it runs in each period; more than none, and less than all of it.
+    pub thawed: Span,
+    /// Milliseconds: who waits for an answer of it waits for no more than that.
+    pub period: Span,
+}
+
 /// What we want a knob to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KnobValue {
+    /// For [`Knob::CgroupFreeze`]: what its file tells.
+    Frozen(bool),
+    /// For [`Knob::CgroupFreeze`]: its file tells 1 and 0 by turns.
+    Pulses(Pulses),
     /// For [`Knob::CpuIdle`].
     Idle(bool),
     /// For [`Knob::CpuWeight`].
@@ -73,7 +88,8 @@ pub struct Original {
 
 impl Knob {
     /// Every knob that is a whole file, in restore order. [`Knob::IoMax`] comes after them.
-    pub const FILES: [Knob; 7] = [
+    pub const FILES: [Knob; 8] = [
+        Knob::CgroupFreeze,
         Knob::CpuIdle,
         Knob::CpuWeight,
         Knob::CpuMax,
@@ -84,12 +100,13 @@ impl Knob {
     ];
 
     /// The [`number`](Knob::number)s of all knobs, in restore order.
-    pub const NUMBERS: std::ops::RangeInclusive<u8> = 1..=8;
+    pub const NUMBERS: [u8; 9] = [9, 1, 2, 3, 4, 5, 6, 7, 8];
 
     /// The file's name in the cgroup's directory.
     #[must_use]
     pub const fn file(self) -> &'static str {
         match self {
+            Knob::CgroupFreeze => "cgroup.freeze",
             Knob::CpuIdle => "cpu.idle",
             Knob::CpuWeight => "cpu.weight",
             Knob::CpuMax => "cpu.max",
@@ -119,6 +136,7 @@ impl Knob {
             Knob::MemorySwapMax => (6, 0, 0),
             Knob::PidsMax => (7, 0, 0),
             Knob::IoMax(Device { major, minor }) => (8, major, minor),
+            Knob::CgroupFreeze => (9, 0, 0),
         }
     }
 
@@ -135,7 +153,11 @@ impl Knob {
     #[must_use]
     pub const fn resource(self) -> Resource {
         match self {
-            Knob::CpuIdle | Knob::CpuWeight | Knob::CpuMax | Knob::CpuMaxBurst => Resource::Cpu,
+            Knob::CgroupFreeze
+            | Knob::CpuIdle
+            | Knob::CpuWeight
+            | Knob::CpuMax
+            | Knob::CpuMaxBurst => Resource::Cpu,
             Knob::MemoryHigh | Knob::MemorySwapMax => Resource::Memory,
             Knob::PidsMax => Resource::Pids,
             Knob::IoMax(_) => Resource::Io,
@@ -146,6 +168,7 @@ impl Knob {
     #[must_use]
     pub const fn rung(self) -> Rung {
         match self {
+            Knob::CgroupFreeze => Rung::Freeze,
             Knob::CpuIdle => Rung::Idle,
             Knob::CpuWeight => Rung::Weight,
             Knob::CpuMax | Knob::CpuMaxBurst => Rung::Cap,
@@ -161,6 +184,12 @@ impl Knob {
     #[must_use]
     pub const fn may_wait(self) -> bool {
         matches!(self, Knob::MemoryHigh | Knob::IoMax(_))
+    }
+
+    /// Whether what is wanted there is no value that stands, but two by turns.
+    #[must_use]
+    pub const fn is_pulsed(self) -> bool {
+        matches!(self, Knob::CgroupFreeze)
     }
 }
 
@@ -182,11 +211,20 @@ impl Original {
     }
 }
 
-/// As it stands in the kernel's file, but for sizes, which are shown for people.
+/// As it stands in the kernel's file, but for sizes and pulses, which are shown for people.
 impl fmt::Display for KnobValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            KnobValue::Idle(on) => write!(f, "{}", u8::from(*on)),
+            KnobValue::Frozen(on) | KnobValue::Idle(on) => write!(f, "{}", u8::from(*on)),
+            KnobValue::Pulses(Pulses { thawed, period }) => {
+                let millis = |span: &Span| span.as_secs_f64() * 1e3;
+                write!(
+                    f,
+                    "1, but for {:.1} of {:.0} ms",
+                    millis(thawed),
+                    millis(period)
+                )
+            }
             KnobValue::Weight(weight) => write!(f, "{}", weight.get()),
             KnobValue::CpuMax(CpuMax { quota, period }) => match quota {
                 Limit::Max => write!(f, "max {}", period.micros()),

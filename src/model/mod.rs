@@ -26,7 +26,7 @@ pub use explain::{
     BlameView, EntitledBy, EntitledView, Excuse, Explained, Explanation, Fate, HoldView, KnobView,
     ProofView, ReleaseView, StrainView, SuspectView, Wait, Who,
 };
-pub use knob::{CpuMax, Knob, KnobValue, ORIGINAL_MAX, Original};
+pub use knob::{CpuMax, Knob, KnobValue, ORIGINAL_MAX, Original, Pulses};
 pub use past::{End, PastView, StepView};
 pub use plan::{
     Change, Contender, Event, EventKind, Evidence, Outcome, Pace, Resource, Role, Rung, Step,

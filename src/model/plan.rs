@@ -322,6 +322,8 @@ pub enum Rung {
     Idle,
     /// `cpu.max`: a hard cap.
     Cap,
+    /// `cgroup.freeze` in pulses: the one that real-time tasks obey.
+    Freeze,
     /// `memory.high`: a soft limit.
     High,
     /// `memory.swap.max`.
@@ -336,6 +338,9 @@ impl Rung {
     /// Whether this rung takes something away that nobody else would use.
     #[must_use]
     pub const fn is_hard(self) -> bool {
-        matches!(self, Rung::Cap | Rung::Swap | Rung::Clamp | Rung::Throttle)
+        matches!(
+            self,
+            Rung::Cap | Rung::Freeze | Rung::Swap | Rung::Clamp | Rung::Throttle
+        )
     }
 }

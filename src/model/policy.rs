@@ -88,6 +88,8 @@ pub struct CpuPolicy {
     pub idle: bool,
     /// `cap`: whether `cpu.max` may be used where no weight reaches.
     pub cap: bool,
+    /// `freeze`: whether one whose tasks run in real time, and obey no other rung, may be frozen in pulses.
+    pub freeze: bool,
     /// `cap_floor`: no quota under this many CPUs is written. Times `cap_period` it is at least
     /// 1 ms, the least quota that the kernel takes.
     pub cap_floor: f64,
@@ -225,6 +227,7 @@ impl Default for Policy {
                 weight_floor: Weight::MIN,
                 idle: false,
                 cap: true,
+                freeze: true,
                 cap_floor: 0.1,
                 cap_period: Span::from_millis(10),
                 demand_max: Share::new(0.9),

@@ -67,6 +67,10 @@ pub struct ContainerSample {
     /// `io.pressure`.
     #[serde(default = "super::unread")]
     pub io_stall: Reading<Stall>,
+    /// Whether some of its own tasks run in real time (SCHED_FIFO, SCHED_RR or SCHED_DEADLINE). `None` where nobody has
+    /// looked: only those who matter are looked at, now and then.
+    #[serde(default)]
+    pub real_time: Option<bool>,
 }
 
 /// `cpu.stat`, cumulative.
@@ -127,6 +131,7 @@ impl ContainerSample {
             tasks: Err(NotRead),
             io: Err(NotRead),
             io_stall: Err(NotRead),
+            real_time: None,
         }
     }
 }

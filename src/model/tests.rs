@@ -99,6 +99,10 @@ fn knobs_are_known_by_file_and_by_number_and_are_restored_in_order() {
     assert_eq!(Knob::from_number(0, 0, 0), None);
     assert!(Knob::FILES.is_sorted());
     assert!(
+        Knob::FILES.iter().all(|&knob| Knob::CgroupFreeze <= knob),
+        "one that stands still is let go first"
+    );
+    assert!(
         Knob::CpuIdle < Knob::CpuWeight,
         "no weight can be written while idle is 1"
     );

@@ -99,6 +99,9 @@ pub enum Runtime {
 /// A group's knobs as they stood without us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Knobs {
+    /// `cgroup.freeze`: whether somebody has stopped it.
+    #[serde(default = "super::unread")]
+    pub cgroup_freeze: Reading<bool>,
     /// `cpu.weight`.
     pub cpu_weight: Reading<Weight>,
     /// `cpu.idle`.
@@ -126,6 +129,7 @@ impl Knobs {
     #[must_use]
     pub const fn absent(why: super::Absent) -> Knobs {
         Knobs {
+            cgroup_freeze: Err(why),
             cpu_weight: Err(why),
             cpu_idle: Err(why),
             cpu_max: Err(why),
@@ -154,6 +158,10 @@ impl Knobs {
             _ => None,
         };
         match knob {
+            Knob::CgroupFreeze => take(&mut self.cgroup_freeze, read, |value| match value {
+                KnobValue::Frozen(frozen) => Some(frozen),
+                _ => None,
+            }),
             Knob::CpuIdle => take(&mut self.cpu_idle, read, |value| match value {
                 KnobValue::Idle(idle) => Some(idle),
                 _ => None,
@@ -188,6 +196,7 @@ impl Knobs {
     #[must_use]
     pub fn value(&self, knob: Knob) -> Option<KnobValue> {
         match knob {
+            Knob::CgroupFreeze => self.cgroup_freeze.ok().map(KnobValue::Frozen),
             Knob::CpuIdle => self.cpu_idle.ok().map(KnobValue::Idle),
             Knob::CpuWeight => self.cpu_weight.ok().map(KnobValue::Weight),
             Knob::CpuMax => self.cpu_max.ok().map(KnobValue::CpuMax),

@@ -339,7 +339,14 @@ impl Brain {
                     let place = ladder::first_cap(guaranteed, &bounds).filter(|_| may)?;
                     Some((at, place, None))
                 };
-                by_weight.or_else(&mut cap)?
+                let own = self.tree.groups[suspect.group].knobs;
+                match self.frozen_first(suspect, guaranteed, &own) {
+                    Some(place) => {
+                        bounds.original = own;
+                        (suspect.group, place, None)
+                    }
+                    None => by_weight.or_else(&mut cap)?,
+                }
             }
             Resource::Memory => {
                 bounds.original = self.tree.groups[suspect.group].knobs;

@@ -279,8 +279,8 @@ impl Brain {
         let is_recent = |since: Time| self.now.since(since) < NEWCOMER;
         urgent |= self.tracks.iter().any(|track| self.is_newcomer(track));
         urgent |= self.held.iter().any(|held| {
-            let is_given_back = matches!(held.place, Place::Cap(_) | Place::Throttle(_))
-                && matches!(held.proof, Proof::Releasing(_));
+            let is_given_back =
+                held.place.is_tried_back() && matches!(held.proof, Proof::Releasing(_));
             is_recent(held.changed)
                 && (is_given_back || held.is_open_to(held.victim, self.now, &self.policy))
         });

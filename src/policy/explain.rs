@@ -8,6 +8,7 @@ use super::entitle::Claim;
 use super::harm::SATISFIED;
 use super::intervention::{Intervention, Proof};
 use super::ladder::Place;
+use super::pulses;
 use super::shared::Beside;
 use super::track::Track;
 use super::window::Over;
@@ -328,6 +329,7 @@ impl Brain {
             }),
             Place::Idle => 0.0,
             Place::Cap(cpus) => cpus,
+            Place::Freeze(thawed) => pulses::part(thawed) * f64::from(self.host.cpus.max(1)),
             Place::High(bytes) | Place::Swap(bytes) => bytes.0 as f64,
             Place::Clamp(tasks) => tasks as f64,
             Place::Throttle(throttle) => throttle.rbytes.max(throttle.wbytes) as f64,

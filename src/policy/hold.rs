@@ -5,7 +5,7 @@ use super::ladder::Place;
 use super::lift::Lifting;
 use super::shared::Beside;
 use crate::model::{
-    Absent, Change, End, EventKind, GroupId, Knob, Others, Outcome, Resource, Span, Written,
+    Absent, Change, End, EventKind, GroupId, Knob, Others, Outcome, Resource, Rung, Span, Written,
 };
 
 /// A lease is renewed when this part of it has passed.
@@ -86,8 +86,15 @@ impl Brain {
         });
         if !shared {
             let on_device = [held.place.value(&held.bounds, &self.policy).0];
+            let is_frozen = held.places().any(|place| place.rung() == Rung::Freeze);
             // All of the ladder's knobs: those of lower rungs may still stand. Of a device there is only one.
             let knobs: &[Knob] = match held.resource {
+                Resource::Cpu if is_frozen => &[
+                    Knob::CgroupFreeze,
+                    Knob::CpuIdle,
+                    Knob::CpuWeight,
+                    Knob::CpuMax,
+                ],
                 Resource::Cpu => &[Knob::CpuIdle, Knob::CpuWeight, Knob::CpuMax],
                 Resource::Memory => &[Knob::MemorySwapMax, Knob::MemoryHigh],
                 Resource::Pids => &[Knob::PidsMax],

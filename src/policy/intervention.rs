@@ -138,6 +138,8 @@ pub(super) struct Seen {
     /// Where a weight has not reached its aggressor, who still takes more than it may, what may follow: the least weight,
     /// then the cap.
     pub beyond: Option<Place>,
+    /// Where what stands does not reach it because it runs in real time: to freeze it does.
+    pub frozen: Option<Place>,
     pub looser: Option<Place>,
     pub raised: Option<Place>,
 }
@@ -177,7 +179,7 @@ const PATIENCE: f64 = 5.0;
 /// A victim has this many times the verify time to begin to catch up.
 const BACKLOG: f64 = 2.0;
 /// The time that the usage is about which tells whether a weight has reached.
-const USAGE: Span = Span::from_millis(500);
+pub(super) const USAGE: Span = Span::from_millis(500);
 /// An experiment waits so long for a measurement beyond its end: three of the slowest ticks.
 const UNMEASURED: Span = Span::from_millis(3_300);
 
@@ -402,10 +404,10 @@ impl Intervention {
         self.is_tried_back() && seen.now.since(self.changed) >= self.tried_after(policy)
     }
 
-    /// How long after its latest step it is tried back: twice as long each time that harm came back with it, and where it was
-    /// proved on a device, whose queue the victim waits through after each trial.
+    /// How long after its latest step it is tried back: twice as long each time that harm came back with it, and where a trial is
+    /// dear and it was proved: on a device the victim waits through the queue, and whoever runs in real time takes all CPUs.
     pub(super) fn tried_after(&self, policy: &Policy) -> Span {
-        let is_slow = self.resource == Resource::Io && self.proved;
+        let is_slow = self.proved && matches!(self.place, Place::Throttle(_) | Place::Freeze(_));
         let doubled = self.tries.min(TRIES) + u32::from(is_slow);
         let escape = policy.release.escape.scaled(f64::from(1_u32 << doubled));
         escape
@@ -428,7 +430,7 @@ impl Intervention {
 
     /// Whether it is tried back some time, whatever the held one wants.
     pub(super) fn is_tried_back(&self) -> bool {
-        self.is_owed() || matches!(self.place, Place::Cap(_) | Place::Throttle(_))
+        self.is_owed() || self.place.is_tried_back()
     }
 
     /// Whether the proof is still owed, and is had by trying it back.
@@ -500,6 +502,7 @@ mod tests {
 
     fn seen(now_ms: u64) -> Seen {
         Seen {
+            frozen: None,
             now: Time(now_ms * 1_000),
             groundless: false,
             total: Span::ZERO,
@@ -782,18 +785,28 @@ mod tests {
         };
         let most = Policy::default().release.hold_max;
         assert_eq!(often.tried_after(&Policy::default()), most);
-        let on_a_device = Intervention {
-            resource: Resource::Io,
-            proved: false,
-            ..intervention
+        let tried_after = |place, proved| {
+            let held = Intervention {
+                place,
+                proved,
+                ..intervention.clone()
+            };
+            held.tried_after(&Policy::default()).0 / 1_000_000
         };
-        let [once, twice] = [10, 20].map(Span::from_secs);
-        assert_eq!(on_a_device.tried_after(&Policy::default()), once);
-        let proved = Intervention {
-            proved: true,
-            ..on_a_device
-        };
-        assert_eq!(proved.tried_after(&Policy::default()), twice);
+        let throttle = Place::Throttle(Throttle {
+            device: crate::model::Device { major: 8, minor: 0 },
+            rbytes: 1 << 20,
+            wbytes: 1 << 20,
+            rios: 20,
+            wios: 20,
+        });
+        for place in [throttle, Place::Freeze(Span::from_millis(4))] {
+            assert_eq!(
+                (tried_after(place, false), tried_after(place, true)),
+                (10, 20)
+            );
+        }
+        assert_eq!(tried_after(Place::Cap(0.3), true), 10);
     }
 
     #[test]

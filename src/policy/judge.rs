@@ -1,9 +1,9 @@
 //! What is held: what is seen of it, what its judgement leads to, and what became of its writes.
 
 use super::brain::{Brain, SHORT, SPARE};
-use super::feed::{LITTLE, NOISE, begins};
+use super::feed::{LITTLE, begins};
 use super::harm::SATISFIED;
-use super::intervention::{Intervention, Move, Proof, Seen};
+use super::intervention::{Intervention, Move, Proof, Seen, USAGE};
 use super::joint::{LEAST, TAKES_OVER};
 use super::ladder::{self, Place};
 use super::lever;
@@ -72,6 +72,9 @@ impl Brain {
         let short = SHORT * self.policy.memory.reserve.get();
         let wants = match (resource, held.place) {
             (Resource::Cpu, Place::Cap(_)) => throttled,
+            (Resource::Cpu, Place::Freeze(thawed)) => {
+                aggressor.is_some_and(|track| !track.rests_frozen(thawed, Over::Two))
+            }
             (Resource::Cpu, _) => !idle && waits > 0.05,
             // There must be room for what it would take.
             (Resource::Memory, _) => {
@@ -85,24 +88,21 @@ impl Brain {
             (Resource::Io, _) => self.outgrew(held, Over::Two),
         };
         let rests = |over: Over| {
-            aggressor.is_some_and(|track| match resource {
-                Resource::Cpu => {
+            aggressor.is_some_and(|track| match (resource, held.place) {
+                (_, Place::Freeze(thawed)) => track.rests_frozen(thawed, over),
+                (Resource::Cpu, _) => {
                     track.cpu_psi.rate(over) < 0.05
                         && track.usage(over) < 0.5 * entitled
                         && !throttled
                 }
-                Resource::Io => track.io_psi.rate(over) < 0.05 && !self.outgrew(held, over),
-                Resource::Memory | Resource::Pids => false,
+                (Resource::Io, _) => track.io_psi.rate(over) < 0.05 && !self.outgrew(held, over),
+                (Resource::Memory | Resource::Pids, _) => false,
             })
         };
+        let frozen = self.frozen_instead(held);
         let may = |place: &Place| {
             self.allowed(held.aggressor, *place) && self.leaves_others(held, *place)
         };
-        // One at its own quota takes no more, whoever else is held: what it leaves is the others'.
-        let unreached = resource == Resource::Cpu
-            && !held.place.rung().is_hard()
-            && usage > entitled * NOISE + LITTLE
-            && victim.is_some_and(|track| track.throttled(Over::Two) <= 0.01);
         Seen {
             now,
             groundless: !held.grounded
@@ -149,17 +149,12 @@ impl Brain {
                 && self.is_stirred(held),
             pending: aggressor.is_some_and(|track| track.is_over(held.place)),
             short: resource == Resource::Memory && self.is_short(),
-            tighter: ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)
-                .filter(may),
-            beyond: match held.place {
-                Place::Weight(weight) if weight > self.policy.cpu.weight_floor => {
-                    Some(Place::Weight(self.policy.cpu.weight_floor))
-                }
-                _ => aggressor
-                    .filter(|track| self.may_cap(track, &held.bounds))
-                    .and_then(|_| ladder::first_cap(guaranteed, &held.bounds)),
-            }
-            .filter(|place| unreached && may(place)),
+            tighter: frozen.filter(|_| now >= held.changed + USAGE).or_else(|| {
+                ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)
+                    .filter(may)
+            }),
+            beyond: frozen.or_else(|| self.beyond(held, guaranteed).filter(may)),
+            frozen,
             looser: match held.place {
                 // The limit of memory below it goes back in steps of its own.
                 Place::Swap(_) => held.below(),
@@ -251,6 +246,7 @@ impl Brain {
             Place::Weight(weight) => weight >= policy.cpu.weight_floor,
             Place::Idle => policy.cpu.idle,
             Place::Cap(cpus) => policy.cpu.cap && cpus >= policy.cpu.cap_floor,
+            Place::Freeze(_) => policy.cpu.freeze,
             Place::High(high) => high >= ladder::page(policy.memory.floor),
             Place::Swap(_) => policy.memory.swap,
             Place::Clamp(_) => true,
@@ -327,10 +323,14 @@ impl Brain {
             if self.outgrows(&self.held[at]) {
                 self.held[at].wanted = Some(now);
             }
+            if self.lets_go_to_freeze(at) {
+                continue;
+            }
             let seen = self.seen(&self.held[at]);
+            let at_once = self.by_real_time(&self.held[at], &seen);
             let held = &mut self.held[at];
             held.settle(&seen, &self.policy);
-            let next = held.judge(&seen, &self.policy);
+            let next = at_once.unwrap_or_else(|| held.judge(&seen, &self.policy));
             if self.tend_slice(at) {
                 self.carry_out(at, next, &seen);
             }

@@ -1,10 +1,12 @@
 //! Which value comes next, and which comes next on the way back?
 //!
-//! CPU: weight, then (only by policy) idle, then a cap; where no weight reaches, the cap at once.
+//! CPU: weight, then (only by policy) idle, then a cap; where no weight reaches, the cap at once. Who runs in real time is
+//! [frozen](super::pulses) at once.
 //! Memory: `memory.high` in steps, then the swap limit. Tightening multiplies, release adds.
 //! Tasks: `pids.max`, once; on the way back it doubles. Devices: `io.max`, in steps of a half.
 //! Nothing here goes under the policy's floors or over the original.
 
+use super::pulses;
 use super::throttle::Throttle;
 use crate::model::{Bytes, CpuMax, Knob, KnobValue, Knobs, Limit, Policy, Rung, Span, Weight};
 
@@ -17,6 +19,8 @@ pub(super) enum Place {
     Idle,
     /// `cpu.max` of the aggressor, in CPUs.
     Cap(f64),
+    /// `cgroup.freeze` of the aggressor, which runs for so long in each period.
+    Freeze(Span),
     /// `memory.high` of the aggressor.
     High(Bytes),
     /// `memory.swap.max` of the aggressor.
@@ -169,6 +173,7 @@ pub(super) fn tighter(
         Place::Weight(_) | Place::Idle => cap(),
         Place::Cap(cpus) => (cpus > bounds.cap_floor * 1.01)
             .then(|| Place::Cap((cpus * CAP_KEEPS).max(bounds.cap_floor))),
+        Place::Freeze(thawed) => pulses::tighter(thawed),
         Place::High(high) if high.0 > bounds.high_floor.scaled(1.01).0 => Some(Place::High(page(
             high.scaled(HIGH_KEEPS).max(bounds.high_floor),
         ))),
@@ -199,6 +204,7 @@ pub(super) fn looser(place: Place, tightest: Place, bounds: &Bounds) -> Option<P
             let next = cpus + ((original - from) / (2.0 * STEPS_BACK)).max(0.05);
             (next < original).then_some(Place::Cap(next))
         }
+        (Place::Freeze(thawed), _) => pulses::looser(thawed),
         (Place::High(high), _) => {
             let next = Bytes(high.0.saturating_add(bounds.ram.scaled(HIGH_STEP_BACK).0));
             let original = match bounds.original.memory_high {
@@ -235,6 +241,7 @@ impl Place {
             Place::Weight(weight) => (Knob::CpuWeight, KnobValue::Weight(weight)),
             Place::Idle => (Knob::CpuIdle, KnobValue::Idle(true)),
             Place::Cap(cpus) => (Knob::CpuMax, KnobValue::CpuMax(quota(cpus, bounds, policy))),
+            Place::Freeze(thawed) => (Knob::CgroupFreeze, pulses::value(thawed)),
             Place::High(high) => (Knob::MemoryHigh, KnobValue::Bytes(Limit::At(high))),
             Place::Swap(most) => (Knob::MemorySwapMax, KnobValue::Bytes(Limit::At(most))),
             Place::Clamp(tasks) => (Knob::PidsMax, KnobValue::Tasks(Limit::At(tasks))),
@@ -254,12 +261,18 @@ impl Place {
         }
     }
 
+    /// Whether it is tried back some time, whatever the held one wants: it takes away what nobody else uses.
+    pub(super) const fn is_tried_back(self) -> bool {
+        matches!(self, Place::Cap(_) | Place::Freeze(_) | Place::Throttle(_))
+    }
+
     /// The rung it is on.
     pub(super) const fn rung(self) -> Rung {
         match self {
             Place::Weight(_) => Rung::Weight,
             Place::Idle => Rung::Idle,
             Place::Cap(_) => Rung::Cap,
+            Place::Freeze(_) => Rung::Freeze,
             Place::High(_) => Rung::High,
             Place::Swap(_) => Rung::Swap,
             Place::Clamp(_) => Rung::Clamp,
@@ -324,6 +337,7 @@ mod tests {
     fn bounds(weight: u32) -> Bounds {
         Bounds {
             original: Knobs {
+                cgroup_freeze: Ok(false),
                 cpu_weight: Weight::new(weight).ok_or(Absent::Malformed),
                 cpu_idle: Ok(false),
                 cpu_max: Ok(CpuMax {
@@ -478,6 +492,7 @@ mod tests {
                         Place::Cap(cpus) => prop_assert!(cpus >= bounds.cap_floor && cpus <= 1.0),
                         Place::High(high) => prop_assert!(high >= bounds.high_floor),
                         Place::Clamp(tasks) => prop_assert!(tasks < 30_000),
+                        Place::Freeze(thawed) => prop_assert!(thawed > Span::ZERO),
                         Place::Throttle(_) | Place::Idle | Place::Swap(_) => {}
                     }
                     steps += 1;

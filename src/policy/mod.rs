@@ -61,6 +61,8 @@ mod lever;
 mod lift;
 mod on_device;
 mod pools;
+mod pulses;
+mod reach;
 mod release;
 mod shared;
 mod strain;

@@ -38,6 +38,9 @@ pub(super) struct Track {
     memory_before: Option<MemoryUse>,
     pub tasks: Option<u64>,
     pub tasks_use: Windows<u64>,
+    /// When some of its tasks were last seen to run in real time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) real_time: Option<Time>,
     pub devices: Vec<OnDevice>,
     pub io_psi: Windows<Span>,
     pub io_quiet: QuietWait,
@@ -124,6 +127,7 @@ impl Track {
             memory_before: None,
             tasks: None,
             tasks_use: Windows::new(),
+            real_time: None,
             devices: Vec::new(),
             io_psi: Windows::new(),
             io_quiet: QuietWait::default(),
@@ -222,6 +226,7 @@ impl Track {
             Err(Absent::Gone) => self.tasks_use = Windows::new(),
             Err(_) => {}
         }
+        self.observe_threads(sample.at, sample.real_time);
         if let Ok(devices) = sample.io {
             self.observe_devices(sample.at, &devices);
         }

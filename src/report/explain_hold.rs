@@ -84,6 +84,9 @@ fn meaning(hold: &HoldView) -> String {
         }
         Rung::Idle => "it gets the CPU that nobody else wants, and no other".to_owned(),
         Rung::Cap => format!("it gets {leaves} at most, even if nobody wants the rest"),
+        Rung::Freeze => format!(
+            "it is stopped and goes on by turns, some fifty times a second, and gets {leaves} at most: its tasks run in real time, and obey no other limit"
+        ),
         Rung::High => format!("above {leaves} the kernel takes memory back from it and slows it"),
         Rung::Swap => format!("no more than {leaves} of it may be in swap"),
         Rung::Clamp => format!("it keeps what it has, and starts no more above {leaves}"),

@@ -240,6 +240,7 @@ const fn rung_word(rung: Rung) -> &'static str {
         Rung::Weight => "weight",
         Rung::Idle => "idle",
         Rung::Cap => "cap",
+        Rung::Freeze => "freeze",
         Rung::High => "high",
         Rung::Swap => "swap",
         Rung::Clamp => "clamp",

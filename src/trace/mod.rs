@@ -22,6 +22,7 @@
 //! | `varint` | numbers to bytes and back |
 //! | `tick` | a sample to deltas and back |
 //! | `device` | what was done on a device to values of a tick and back |
+//! | `threads` | the same of what was seen of threads |
 //! | `encode` | frames to the plain content of a block |
 //! | `block` | that content to a block and back |
 //! | `read` | bytes to frames, past any damage |
@@ -36,6 +37,7 @@ mod encode;
 mod read;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod tick;
 mod varint;
 
@@ -49,7 +51,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Change, Event, Mode, Pace, Sample, Time, Topology};
 
 /// The number of the format that is written, and the newest that is read.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// The longest frame, in bytes. The tree of the most groups that are known at once fits.
 pub const FRAME_MAX: usize = 8 << 20;

@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 
 use super::device;
+use super::threads;
 use super::varint::{Cursor, put, put_delta};
 use crate::model::{
     Absent, Bytes, ContainerSample, CpuUse, DEVICES, GroupId, HostSample, Knob, MemoryUse, Outcome,
@@ -21,9 +22,9 @@ use crate::model::{
 /// The most containers, and the most outcomes, of one tick, and the most containers between two keys.
 pub(super) const SLOTS_MAX: usize = 16_384;
 
-/// Values of each of a container's readings. The last are its devices, each with its number; where there are
-/// fewer their values are 0.
-const CONTAINER: [usize; 7 + DEVICES] = [2, 2, 2, 2, 1, 2, 1, 5, 5, 5, 5];
+/// Values of each of a container's readings. Before the last are its devices, each with its number; where there are
+/// fewer their values are 0. The last is whether it runs in real time; older formats, which do not know of it, tell 0.
+const CONTAINER: [usize; 8 + DEVICES] = [2, 2, 2, 2, 1, 2, 1, 5, 5, 5, 5, 1];
 /// Values of each of the host's readings. The number of CPUs is one that is never absent.
 const HOST: [usize; 9 + DEVICES] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 5, 5, 5, 5];
 /// The first format that has the host's tasks, the last two of its readings. Where the format is older no bit
@@ -299,6 +300,7 @@ fn container_out(read: &ContainerSample) -> [Plain; CONTAINER.len()] {
         device(1),
         device(2),
         device(3),
+        Ok([threads::out(read.real_time), 0, 0, 0, 0]),
     ]
 }
 
@@ -314,6 +316,7 @@ fn container_in(
         io_stall,
         io,
         devices @ ..,
+        real_time,
     ]: &[Plain; CONTAINER.len()],
 ) -> Option<ContainerSample> {
     let stall = |plain| {
@@ -338,6 +341,7 @@ fn container_in(
         tasks: unpair(tasks, |[tasks, _]| tasks)?,
         io: unpair(io, |_| device::all_in(devices))?,
         io_stall: stall(io_stall)?,
+        real_time: threads::value_in((*real_time).ok()?[0])?,
     })
 }
 

@@ -12,10 +12,10 @@ use crate::load::Load;
 use crate::rig::{Group, Rig};
 use crate::scene::odd_originals;
 use crate::table;
-use governor::agent::act::{Actuator, BootId, Journal, SlowWriter, restore};
+use governor::agent::act::{Actuator, BootId, Journal, Pulser, SlowWriter, restore};
 use governor::host::{Forest, KnobFiles, Limits, LinuxTree, PathHint, boot_id};
 use governor::model::{
-    Bytes, Change, CpuMax, GroupId, IoMax, Knob, KnobValue, Limit, Span, Time, Weight,
+    Bytes, Change, CpuMax, GroupId, IoMax, Knob, KnobValue, Limit, Pulses, Span, Time, Weight,
 };
 use libtest_mimic::Trial;
 use std::os::unix::fs::MetadataExt;
@@ -284,7 +284,8 @@ pub(crate) fn hammer() -> ExitCode {
         .collect();
     assert_eq!(report.failed(), 0, "{report}");
     let page = Bytes(rustix::param::page_size() as u64);
-    let mut act = Actuator::enforcing(page, journal, report.left(), SlowWriter::start().unwrap());
+    let (writer, pulser) = (SlowWriter::start().unwrap(), Pulser::start().unwrap());
+    let mut act = Actuator::enforcing(page, journal, report.left(), writer, pulser);
     let Some(seed) = seed else {
         return ExitCode::SUCCESS;
     };
@@ -310,6 +311,10 @@ fn any_change(dice: &mut Dice, group: GroupId, on_device: Option<Knob>) -> Chang
     let all: Vec<Knob> = Knob::FILES.into_iter().chain(on_device).collect();
     let knob = all[dice.roll(all.len() as u64) as usize];
     let value = match knob {
+        Knob::CgroupFreeze => KnobValue::Pulses(Pulses {
+            thawed: Span::from_millis(1 + dice.roll(10)),
+            period: Span::from_millis(20),
+        }),
         Knob::CpuIdle => KnobValue::Idle(dice.roll(2) == 0),
         Knob::CpuWeight => KnobValue::Weight(Weight::nearest(1.0 + dice.roll(30) as f64)),
         Knob::CpuMax | Knob::CpuMaxBurst => KnobValue::CpuMax(CpuMax {

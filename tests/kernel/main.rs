@@ -26,6 +26,7 @@ mod daemon;
 mod demo;
 mod disk;
 mod explain;
+mod frozen;
 mod full;
 mod host;
 mod hostile;
@@ -87,6 +88,7 @@ fn trials() -> Vec<Trial> {
         explain::trials(),
         kills::trials(),
         writers::trials(),
+        frozen::trials(),
     ]
     .into_iter()
     .flatten()

@@ -46,6 +46,7 @@ const SCENES: &[Scene] = &[
     ("cap-floor", "6.12", attacks::cap_floor),
     ("wrong-caps", "6.1", attacks::wrong_caps),
     ("own-period", "6.12", attacks::own_period),
+    ("real-time", "6.12", attacks::real_time),
     ("one-of-two", "6.1", attacks::one_of_two),
     ("other-wakes", "6.12", attacks::other_wakes),
     ("beside-services", "6.12", attacks::beside_services),

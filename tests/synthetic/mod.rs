@@ -295,6 +295,7 @@ impl<W: Write> Host<W> {
                 some: micros(life.writes / 1e3),
                 full: Span::ZERO,
             }),
+            real_time: None,
         };
         let groups = self.tree.groups.iter().skip(1);
         Sample {
@@ -392,6 +393,7 @@ fn written(writes: u64) -> PerDevice<IoUse> {
 /// The root and its containers; identities are indices.
 fn tree(containers: usize) -> Topology {
     let knobs = Knobs {
+        cgroup_freeze: Ok(false),
         cpu_weight: Ok(Weight::DEFAULT),
         cpu_idle: Ok(false),
         cpu_max: Ok(CpuMax {

@@ -11,15 +11,17 @@
 //! **Limits.** A write by somebody else between our read and our write (microseconds) is lost: the
 //! kernel has no compare-and-swap for these files.
 
-use super::hold::{Goal, Held, Hold, Wish};
+use super::hold::{Goal, Held, Hold, UnderWay, Wish};
 use super::journal::{Journal, SlotId, Store};
 use super::journal_format::{Idled, KnobText, Record, SLOTS, StoredPath};
 use super::others::Wrote;
+use super::pulser::Pulser;
+use super::steps::is_looser;
 use super::writer::SlowWriter;
 use crate::host::{KnobFiles, KnobHandle};
 use crate::kernel::knob;
 use crate::model::{
-    Absent, Bytes, Change, GroupId, Knob, KnobValue, Mode, Others, Outcome, Time, Written,
+    Absent, Bytes, Change, GroupId, Knob, KnobValue, Mode, Others, Outcome, Pulses, Time, Written,
 };
 
 /// Carries changes out, or in dry-run says what it would do.
@@ -44,6 +46,7 @@ pub struct Actuator<H, S> {
 pub(super) struct Tools<H, S> {
     pub(super) journal: Journal<S>,
     pub(super) writer: SlowWriter<H>,
+    pub(super) pulser: Pulser<H>,
 }
 
 /// What the plan wants of one knob.
@@ -52,6 +55,7 @@ pub(super) struct Want {
     pub(super) group: GroupId,
     pub(super) knob: Knob,
     pub(super) text: KnobText,
+    pub(super) pulses: Option<Pulses>,
     pub(super) aggressor: Option<GroupId>,
     /// Whether it may leave more than stood there before us.
     pub(super) sense: Sense,
@@ -77,6 +81,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         journal: Journal<S>,
         left: Vec<(SlotId, Record)>,
         writer: SlowWriter<H>,
+        pulser: Pulser<H>,
     ) -> Actuator<H, S> {
         let mut holds = Vec::with_capacity(SLOTS);
         for (slot, record) in left {
@@ -85,6 +90,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                 aggressor: None,
                 wish: Wish::GiveBack,
                 wanted: record.original,
+                pulses: None,
                 under_way: None,
                 sense: Sense::Tighter,
                 wrote: Wrote::default(),
@@ -94,7 +100,11 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             put(&mut holds, slot, hold);
         }
         Actuator {
-            tools: Some(Tools { journal, writer }),
+            tools: Some(Tools {
+                journal,
+                writer,
+                pulser,
+            }),
             only_tells: false,
             others: Others::default(),
             page,
@@ -163,6 +173,10 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                             group,
                             knob,
                             text,
+                            pulses: match value {
+                                KnobValue::Pulses(pulses) => Some(pulses),
+                                _ => None,
+                            },
                             aggressor: Some(about),
                             sense: match change {
                                 Change::Lift { .. } => Sense::Lift,
@@ -274,11 +288,14 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         hold.wish = Wish::Hold;
         hold.sense = want.sense;
         hold.wanted = want.text;
+        hold.pulses = want.pulses;
         tools.journal.update(slot, &hold.record);
-        if hold.under_way.is_some() {
-            return Written::Queued;
+        match hold.under_way {
+            Some(UnderWay::Pulsing(_)) => return self.pulse(slot, files),
+            Some(_) => return Written::Queued,
+            None => {}
         }
-        if settled && same {
+        if settled && same && want.pulses.is_none() {
             return Written::Done;
         }
         match self.prepare(want, files) {
@@ -338,10 +355,11 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             return Written::Restored;
         };
         hold.wish = Wish::GiveBack;
-        if hold.under_way.is_some() {
-            return Written::Queued;
+        match hold.under_way {
+            Some(UnderWay::Pulsing(pulse)) => self.stop_pulses(slot, pulse, files),
+            Some(_) => Written::Queued,
+            None => self.advance(slot, Goal::GiveBack, files),
         }
-        self.advance(slot, Goal::GiveBack, files)
     }
 
     /// Journals a knob that is not held yet. Nothing is written to the knob.
@@ -370,6 +388,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             aggressor: want.aggressor,
             wish,
             wanted: want.text,
+            pulses: want.pulses,
             under_way: None,
             sense: want.sense,
             wrote: Wrote::default(),
@@ -412,14 +431,6 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         let hold = self.holds.get_mut(slot)?.as_mut()?;
         Some((self.tools.as_mut()?, hold))
     }
-}
-
-/// Whether what is wanted leaves more than the original: a plan is made from what was read some time
-/// ago, and must not lift a limit that somebody set since.
-fn is_looser(want: &Want, original: &KnobText) -> bool {
-    want.sense == Sense::Tighter
-        && knob::decode(want.knob, want.text.as_bytes())
-            .is_ok_and(|value| knob::is_looser(value, want.knob, original.as_bytes()))
 }
 
 /// Puts a hold at its slot.

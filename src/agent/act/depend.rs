@@ -111,6 +111,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         let burst = Want {
             knob: Knob::CpuMaxBurst,
             text: KnobText::new(b"0").ok_or(Absent::Malformed)?,
+            pulses: None,
             ..*want
         };
         let slot = match self.find(want.group, Knob::CpuMaxBurst) {
@@ -162,6 +163,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         let weight = Want {
             knob: Knob::CpuWeight,
             text: found,
+            pulses: None,
             ..*want
         };
         let slot = self.insert(&weight, Wish::Serve(want.knob), found, files)?;

@@ -3,8 +3,9 @@
 use super::actuate::Sense;
 use super::journal_format::{KnobText, Record};
 use super::others::Wrote;
+use super::pulser::Pulse;
 use super::writer::Ticket;
-use crate::model::{Absent, GroupId, Knob, Time};
+use crate::model::{Absent, GroupId, Knob, Pulses, Time};
 
 /// One held knob.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Hold {
     pub(super) wish: Wish,
     /// What shall stand while the wish is [`Wish::Hold`] or [`Wish::Serve`].
     pub(super) wanted: KnobText,
+    /// Where that is to stand in pulses only: which.
+    pub(super) pulses: Option<Pulses>,
     pub(super) under_way: Option<UnderWay>,
     /// Whether it may leave more than stood there before us.
     pub(super) sense: Sense,
@@ -38,13 +41,15 @@ pub(super) enum Wish {
     GiveBack,
 }
 
-/// A write that the slow writer makes.
+/// A write that another thread makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UnderWay {
     /// It has no slot yet.
     Waiting,
     /// It is there.
     Writing(Ticket, Goal),
+    /// The pulser has it, and writes as long as it does.
+    Pulsing(Pulse),
 }
 
 /// What a write is for.

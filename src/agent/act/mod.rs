@@ -11,6 +11,7 @@
 //! | `restore` | everything that an earlier run held |
 //! | `left` | the same, wherever earlier runs kept their journals |
 //! | `journal`, `journal_format` | originals, written down before a knob is touched |
+//! | `pulses`, `pulser` | a group that is frozen in pulses, and the thread that makes them |
 //! | `writer` | the thread for writes that may take seconds |
 
 mod actuate;
@@ -20,6 +21,8 @@ mod journal;
 mod journal_format;
 mod left;
 mod others;
+mod pulser;
+mod pulses;
 mod restore;
 mod steps;
 mod undo;
@@ -32,6 +35,7 @@ pub use journal::{Fault, Found, Journal, JournalError, SlotId, Store};
 pub use journal_format::{BootId, Idled, KnobText, Record, SLOTS, StoredPath};
 pub use left::{Left, Places, is_in_use, restore_left, usual_state};
 pub use others::REASSERTS;
+pub use pulser::Pulser;
 pub use restore::{RestoreItem, RestoreReport, restore, restore_all};
 pub use undo::Undone;
 pub use writer::SlowWriter;

@@ -40,7 +40,7 @@ pub(super) struct Wrote {
 impl Wrote {
     /// Remembers one; the oldest is forgotten. Of a knob of two values neither says who wrote it.
     pub(super) fn note(&mut self, knob: Knob, text: &KnobText) {
-        if knob != Knob::CpuIdle && !self.has(knob, text) {
+        if !matches!(knob, Knob::CpuIdle | Knob::CgroupFreeze) && !self.has(knob, text) {
             if let Some(place) = self.values.get_mut(self.next) {
                 *place = knob::decode(knob, text.as_bytes()).ok();
             }
@@ -158,6 +158,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             group: hold.record.group,
             knob: hold.record.knob,
             text: hold.wanted,
+            pulses: hold.pulses,
             aggressor: hold.aggressor,
             // It goes where it was already.
             sense: Sense::Lift,

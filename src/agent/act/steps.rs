@@ -1,13 +1,13 @@
 //! One knob's way from what stands there to what is wished: compare, write, read back, judge.
 
-use super::actuate::Actuator;
+use super::actuate::{Actuator, Sense, Want};
 use super::hold::{Goal, UnderWay, Wish};
 use super::journal::{SlotId, Store};
 use super::journal_format::{Idled, KnobText};
 use super::undo::{self, Standing, Undone};
 use crate::host::{KnobFiles, KnobHandle};
 use crate::kernel::knob;
-use crate::model::{Absent, Written};
+use crate::model::{Absent, KnobValue, Written};
 
 impl<H: KnobHandle, S: Store> Actuator<H, S> {
     /// Reads the knob and takes the next step towards what is wished; `goal` tells a first
@@ -65,6 +65,9 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         goal: Goal,
         files: &mut impl KnobFiles<Handle = H>,
     ) -> Written {
+        if self.hold_at(slot).is_some_and(|hold| hold.pulses.is_some()) {
+            return self.pulse(slot, files);
+        }
         let there = self.hold_at(slot).is_some_and(|hold| {
             knob::same(hold.record.knob, hold.wanted.as_bytes(), found.as_bytes())
         });
@@ -178,7 +181,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
     }
 
     /// Our value stands, read back as `found`.
-    fn stands(&mut self, slot: SlotId, found: KnobText) {
+    pub(super) fn stands(&mut self, slot: SlotId, found: KnobText) {
         let idled = match self.hold_at(slot) {
             Some(hold) if self.is_idle(hold.record.group) => hold.record.idled,
             _ => Idled::No,
@@ -202,4 +205,15 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
             tools.journal.update(slot, &hold.record);
         }
     }
+}
+
+/// Whether what is wanted leaves more than the original: a plan is made from what was read some time
+/// ago, and must not lift a limit that somebody set since.
+pub(super) fn is_looser(want: &Want, original: &KnobText) -> bool {
+    let value = match want.pulses {
+        Some(pulses) => Ok(KnobValue::Pulses(pulses)),
+        None => knob::decode(want.knob, want.text.as_bytes()),
+    };
+    want.sense == Sense::Tighter
+        && value.is_ok_and(|value| knob::is_looser(value, want.knob, original.as_bytes()))
 }

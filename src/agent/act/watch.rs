@@ -24,6 +24,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                         this.advance(slot, Goal::Tighten, files)
                     });
                 }
+                Some(UnderWay::Pulsing(pulse)) => self.hear_pulses(slot, pulse, files, out),
                 Some(UnderWay::Writing(ticket, goal)) => {
                     let result = self
                         .tools
@@ -143,6 +144,9 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
 
     /// Writes one original, whatever the slow writer does.
     fn undo_now(&mut self, slot: SlotId, files: &mut impl KnobFiles<Handle = H>) -> Written {
+        if let Some(UnderWay::Pulsing(pulse)) = self.hold_at(slot).and_then(|hold| hold.under_way) {
+            return self.undo_pulses_now(slot, pulse, files);
+        }
         if let Some(found) = self
             .hold_at(slot)
             .and_then(|hold| undo::read(&hold.record, files).ok())
@@ -257,7 +261,7 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
     }
 
     /// Does one thing to a slot and tells what came of it, unless that is nothing new.
-    fn step<F: KnobFiles<Handle = H>>(
+    pub(super) fn step<F: KnobFiles<Handle = H>>(
         &mut self,
         slot: SlotId,
         files: &mut F,

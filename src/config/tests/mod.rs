@@ -46,6 +46,7 @@ fn every_key_is_read_into_its_own_place() {
         weight_floor = 0x0a
         idle = true
         cap = false
+        freeze = false
         cap_floor = 0.5
         cap_period = "20ms"
         demand_max = "80%"

@@ -32,7 +32,9 @@ pub(super) fn new_group_files() -> Files {
         ("cgroup.controllers", "cpu io memory pids\n"),
         ("cgroup.subtree_control", "cpu io memory pids\n"),
         ("cgroup.events", "populated 1\nfrozen 0\n"),
+        ("cgroup.freeze", "0\n"),
         ("cgroup.procs", ""),
+        ("cgroup.threads", ""),
         ("cpu.idle", "0\n"),
         ("cpu.max", "max 100000\n"),
         ("cpu.max.burst", "0\n"),
@@ -148,7 +150,9 @@ fn with_limit(standing: &[u8], text: &[u8]) -> Reading<Vec<u8>> {
 /// What the kernel refuses because of the value or of another knob.
 fn is_refused(files: &Files, value: KnobValue) -> bool {
     match value {
-        KnobValue::Idle(_)
+        KnobValue::Frozen(_)
+        | KnobValue::Pulses(_)
+        | KnobValue::Idle(_)
         | KnobValue::Bytes(_)
         | KnobValue::Tasks(Limit::Max)
         | KnobValue::IoMax(..) => false,

@@ -22,6 +22,10 @@ pub(super) struct State {
     pub(super) changed: Vec<GroupId>,
     pub(super) lost: bool,
     pub(super) writes: Vec<FakeWrite>,
+    /// How often each file was written.
+    pub(super) written: BTreeMap<(GroupId, String), usize>,
+    /// The host's threads, and whether they run in real time.
+    pub(super) threads: BTreeMap<u32, bool>,
     /// What the weight of an idle group reads, where that is not 6.1's 0.
     pub(super) idle_weight: Option<&'static str>,
 }
@@ -168,6 +172,7 @@ impl State {
         {
             *weight = shown.as_bytes().to_vec();
         }
+        *self.written.entry((id, file.to_owned())).or_default() += 1;
         self.writes.push(FakeWrite {
             path,
             file: file.to_owned(),

@@ -4,6 +4,7 @@ mod alarms;
 mod checkpoint;
 mod devices;
 mod fair;
+mod frozen;
 mod holding;
 mod kills;
 mod pools;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use crate::model::{
     Absent, Bytes, Change, ContainerSample, CpuMax, CpuUse, Device, EventKind, GroupId, HostSample,
-    IoUse, Knob, KnobValue, Limit, MemoryUse, Outcome, Pace, PerDevice, Policy, Role, Sample, Span,
-    Stall, Step, Time, Topology, Verdict, Weight, Written,
+    IoUse, Knob, KnobValue, Limit, MemoryUse, Outcome, Pace, PerDevice, Policy, Pulses, Role,
+    Sample, Span, Stall, Step, Time, Topology, Verdict, Weight, Written,
 };
 use crate::policy::Brain;
 use crate::policy::track::tests::{container, tree};
@@ -29,6 +29,8 @@ const DEEP: f64 = 32.0;
 pub(super) struct Life {
     /// CPUs it wants.
     pub(super) wants: f64,
+    /// Whether it runs in real time: before all others, whatever its weight and its cap are.
+    pub(super) real_time: bool,
     /// Bytes a second it grows by, and what it has.
     pub(super) grows: f64,
     pub(super) has: f64,
@@ -68,6 +70,8 @@ pub(super) struct World {
     pub(super) pace: Pace,
     /// Whose waiting for the disk does not show, as with reads under way that nobody waits for.
     pub(super) hides: Vec<GroupId>,
+    /// Whose threads cannot be asked.
+    pub(super) unasked: Vec<GroupId>,
     /// Whose pressure files cannot be read now.
     pub(super) unreadable: Vec<GroupId>,
     /// Who was killed.
@@ -99,6 +103,7 @@ impl World {
             refuse: None,
             pace: Pace::Quiet,
             hides: Vec::new(),
+            unasked: Vec::new(),
             unreadable: Vec::new(),
             killed: Vec::new(),
             delegated: Vec::new(),
@@ -184,15 +189,34 @@ impl World {
         }
     }
 
+    /// The part of the time in which it is not frozen.
+    fn thawed(&self, at: usize) -> f64 {
+        match self
+            .knobs
+            .get(&(self.tree.groups[at].id, Knob::CgroupFreeze))
+        {
+            Some(KnobValue::Pulses(Pulses { thawed, period })) => thawed.over(*period),
+            _ => 1.0,
+        }
+    }
+
     /// One tick of the host: one CPU shared by weight among siblings, then one step of the brain.
     pub(super) fn tick(&mut self) {
         let seconds = TICK.as_secs_f64();
         self.now = self.now + TICK;
+        let mut left = 1.0;
+        for at in 0..self.lives.len() {
+            if self.lives[at].real_time {
+                let got = (self.lives[at].wants * self.thawed(at)).min(left);
+                self.lives[at].usage += got * seconds;
+                left -= got;
+            }
+        }
+        let free = left;
         let busy: Vec<usize> = (0..self.lives.len())
-            .filter(|&at| self.lives[at].wants > 0.0)
+            .filter(|&at| self.lives[at].wants > 0.0 && !self.lives[at].real_time)
             .collect();
         let mut got = vec![0.0; self.lives.len()];
-        let mut left = 1.0;
         for _ in 0..8 {
             let open: Vec<usize> = busy
                 .iter()
@@ -218,12 +242,14 @@ impl World {
                 .filter(|&&o| o != at)
                 .map(|&o| got[o] * self.weight(o, &busy))
                 .sum();
-            let waits = 1.0 - got[at] / self.lives[at].wants.max(0.01);
+            // While somebody runs in real time nobody else does.
+            let waits = (1.0 - got[at] / self.lives[at].wants.max(0.01))
+                .max((1.0 - free) * self.lives[at].wants.min(1.0));
             // One that gets all it wants still waits for a slice now and then.
             let slices = self.lives[at].wants.min(1.0) * others / (others + self.weight(at, &busy));
             let life = &mut self.lives[at];
             life.usage += got[at] * seconds;
-            if got[at] < life.wants - 1e-6 || others > 0.0 {
+            if got[at] < life.wants - 1e-6 || others > 0.0 || free < 1.0 {
                 life.stall += seconds * waits.max(slices * 0.8).clamp(0.0, 1.0);
             }
         }
@@ -395,6 +421,9 @@ impl World {
                         },
                         full: Span::ZERO,
                     }),
+                    real_time: (self.last.1.matters.contains(&group.id)
+                        && !self.unasked.contains(&group.id))
+                    .then_some(life.real_time),
                 }
             })
             .chain(slices)

@@ -11,6 +11,7 @@ fn group(path: &str, member: Member, weight: u32) -> Group {
         path: path.as_bytes().to_vec(),
         member,
         knobs: Knobs {
+            cgroup_freeze: Ok(false),
             cpu_weight: Weight::new(weight).ok_or(Absent::Malformed),
             cpu_idle: Ok(false),
             cpu_max: Ok(CpuMax {

@@ -76,9 +76,10 @@ fn any_container() -> impl Strategy<Value = ContainerSample> {
         reading(|tasks, _| tasks),
         any_devices(),
         reading(stall),
+        any::<Option<bool>>(),
     )
         .prop_map(
-            |((id, at), cpu, cpu_stall, memory, memory_stall, tasks, io, io_stall)| {
+            |((id, at), cpu, cpu_stall, memory, memory_stall, tasks, io, io_stall, real_time)| {
                 ContainerSample {
                     id: GroupId(id << 40 | id),
                     at: Time(at),
@@ -89,6 +90,7 @@ fn any_container() -> impl Strategy<Value = ContainerSample> {
                     tasks,
                     io,
                     io_stall,
+                    real_time,
                 }
             },
         )

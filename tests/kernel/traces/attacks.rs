@@ -276,6 +276,19 @@ pub(super) fn cap(rig: &Rig) -> Daemon {
     governor
 }
 
+/// Two threads in real time for 80 of every 200 ms: no weight and no cap reaches them, pulses do, and they are tried
+/// back while the hog goes on.
+pub(super) fn real_time(rig: &Rig) -> Daemon {
+    let (victim, hog) = (rig.group("victim"), rig.group("hog"));
+    let governor = rig.governor("");
+    let _work = work(&victim, "5ms", 32);
+    seconds(4);
+    let bursts = "burst --real-time 10 --threads 2 --on 80ms --every 200ms --for 16s";
+    Load::start(&hog, bursts).finish();
+    seconds(10);
+    governor
+}
+
 /// The first cap is not enough, and the next ones are.
 pub(super) fn cap_steps(rig: &Rig) -> Daemon {
     let (victim, hog, _other) = apart(rig);

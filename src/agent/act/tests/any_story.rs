@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::world::{Kernel, PATHS, World, bytes, cpu_max, weight};
+use super::world::{Kernel, PATHS, World, bytes, cpu_max, pulses, weight};
 use crate::model::{Knob, KnobValue, Others, Span};
 
 #[derive(Clone, Debug)]
@@ -27,6 +27,9 @@ enum Event {
 
 fn held_value() -> impl Strategy<Value = (Knob, KnobValue)> {
     prop::sample::select(vec![
+        (Knob::CgroupFreeze, pulses(5)),
+        (Knob::CgroupFreeze, pulses(5)),
+        (Knob::CgroupFreeze, pulses(1)),
         (Knob::CpuIdle, KnobValue::Idle(true)),
         (Knob::CpuIdle, KnobValue::Idle(true)),
         (Knob::CpuIdle, KnobValue::Idle(false)),
@@ -48,6 +51,8 @@ fn held_value() -> impl Strategy<Value = (Knob, KnobValue)> {
 /// Values that we never write, and the originals (reverting).
 fn other_value() -> impl Strategy<Value = (Knob, &'static str)> {
     prop::sample::select(vec![
+        (Knob::CgroupFreeze, "0"),
+        (Knob::CgroupFreeze, "1"),
         (Knob::CpuIdle, "0"),
         (Knob::CpuIdle, "1"),
         (Knob::CpuWeight, "55"),

@@ -1,7 +1,7 @@
 //! One claim a test.
 
 use super::super::journal_format::tests::{BOOT, record, text};
-use super::super::{Actuator, Journal, REASSERTS, SLOTS, SlowWriter, Undone};
+use super::super::{Actuator, Journal, Pulser, REASSERTS, SLOTS, SlowWriter, Undone};
 use super::world::{
     Files, Handle, Kernel, LEASE, PAGE, PATHS, World, bytes, cpu_max, hold, weight,
 };
@@ -481,7 +481,8 @@ fn a_full_journal_leaves_the_knob_alone() {
     }
     let mut files: Files = World::new().process.unwrap().files;
     let (writer, _slow) = SlowWriter::<Handle>::without_thread();
-    let mut act = Actuator::enforcing(PAGE, journal, Vec::new(), writer);
+    let (pulser, _pulses) = Pulser::without_thread();
+    let mut act = Actuator::enforcing(PAGE, journal, Vec::new(), writer, pulser);
     let group = files.tree.id(ODD).unwrap();
     for (knob, value) in [
         (Knob::CpuMax, cpu_max(10_000, 70_000)),

@@ -1,7 +1,7 @@
 //! A fixed story, killed at every single step, and its restore killed at every single step too.
 
-use super::world::{PATHS, World, bytes, cpu_max, weight};
-use crate::model::{Knob, KnobValue};
+use super::world::{PATHS, World, bytes, cpu_max, pulses, weight};
+use crate::model::{Knob, KnobValue, Span};
 
 const ODD: &str = PATHS[0];
 const IDLE: &str = PATHS[1];
@@ -17,7 +17,11 @@ fn story(world: &mut World) -> Option<()> {
     world.hold(ODD, Knob::CpuMax, cpu_max(5_000, 70_000))?;
     world.hold(ODD, Knob::MemoryHigh, bytes(32 << 20))?;
     world.poll()?;
+    world.hold(ODD, Knob::CgroupFreeze, pulses(5))?;
+    world.poll()?;
     world.hold(IDLE, Knob::MemorySwapMax, bytes(0))?;
+    world.now = world.now + Span::from_millis(15);
+    world.poll()?;
     world.release(ODD, Knob::CpuIdle)?;
     world.release(ODD, Knob::CpuMax)?;
     world.hold(ODD, Knob::CpuMax, cpu_max(10_000, 100_000))?;

@@ -6,5 +6,6 @@ mod drift;
 mod every_crash;
 mod modes;
 mod originals;
+mod pulsed;
 mod slow;
 mod world;

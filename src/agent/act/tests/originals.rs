@@ -2,7 +2,7 @@
 
 use super::super::journal_format::FILE_LEN;
 use super::super::journal_format::tests::BOOT;
-use super::super::{Actuator, Journal, SlowWriter};
+use super::super::{Actuator, Journal, Pulser, SlowWriter};
 use super::world::{PAGE, bytes, hold, weight};
 use crate::host::{Extent, FakeHandle, FakeTree, Forest, Limits, Rules};
 use crate::model::{Bytes, Change, GroupId, Knob, Knobs, Limit, Outcome, Time, Weight, Written};
@@ -30,7 +30,8 @@ fn a_knob_that_was_read_while_it_was_held_shows_its_original_after_it_was_given_
     forest.scan(Extent::All, &|_| false).unwrap();
     let journal = Journal::load(vec![0; FILE_LEN], BOOT).0;
     let (writer, slow) = SlowWriter::without_thread();
-    let mut act: Act = Actuator::enforcing(PAGE, journal, Vec::new(), writer);
+    let (pulser, _pulses) = Pulser::without_thread();
+    let mut act: Act = Actuator::enforcing(PAGE, journal, Vec::new(), writer, pulser);
     let poll = |act: &mut Act, forest: &mut Forest<FakeTree>| -> Vec<Outcome> {
         let mut told = Vec::new();
         slow.work();

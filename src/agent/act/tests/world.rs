@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex};
 
 use super::super::journal_format::tests::BOOT;
 use super::super::journal_format::{HEADER_LEN, SLOT_LEN};
+use super::super::pulser::Table;
 use super::super::writer::Mailbox;
-use super::super::{Actuator, Found, Journal, RestoreReport, SlowWriter, Store, restore};
+use super::super::{Actuator, Found, Journal, Pulser, RestoreReport, SlowWriter, Store, restore};
 use crate::host::{
     FakeHandle, FakeTree, Forest, KnobFiles, KnobHandle, Limits, PathHint, TreeFiles, open_path,
 };
 use crate::model::{
-    Bytes, Change, CpuMax, GroupId, Knob, KnobValue, Limit, Original, Others, Outcome, Reading,
-    Span, Time, Weight, Written,
+    Bytes, Change, CpuMax, GroupId, Knob, KnobValue, Limit, Original, Others, Outcome, Pulses,
+    Reading, Span, Time, Weight, Written,
 };
 
 pub(super) const PAGE: Bytes = Bytes(4096);
@@ -22,7 +23,7 @@ pub(super) const PATHS: [&str; 3] = ["/system.slice/odd", "/machine.slice/idle",
 pub(super) const LEASE: Span = Span::from_secs(10);
 
 /// Room for every knob of every group; a whole journal would only take time.
-const DISK_LEN: usize = HEADER_LEN + 20 * SLOT_LEN;
+const DISK_LEN: usize = HEADER_LEN + 24 * SLOT_LEN;
 
 pub(super) type Act = Actuator<Handle, CrashingStore>;
 
@@ -201,6 +202,14 @@ impl KnobHandle for Handle {
         self.fuse.step();
         result
     }
+
+    fn listen(&mut self) -> Reading<()> {
+        self.inner.listen()
+    }
+
+    fn was_written(&mut self) -> bool {
+        self.inner.was_written()
+    }
 }
 
 /// Everything that outlives the process, and the process.
@@ -226,6 +235,7 @@ pub(super) struct Process {
     pub(super) act: Act,
     pub(super) files: Files,
     pub(super) slow: Arc<Mailbox<Handle>>,
+    pub(super) pulses: Arc<Table<Handle>>,
     pub(super) out: Vec<Outcome>,
 }
 
@@ -280,12 +290,14 @@ impl World {
                 let report = restore(&mut journal, found, &mut files);
                 files.learn();
                 let (writer, slow) = SlowWriter::without_thread();
-                let mut act = Actuator::enforcing(PAGE, journal, report.left(), writer);
+                let (pulser, pulses) = Pulser::without_thread();
+                let mut act = Actuator::enforcing(PAGE, journal, report.left(), writer, pulser);
                 act.set_others(self.others);
                 let process = Process {
                     act,
                     files,
                     slow,
+                    pulses,
                     out: Vec::new(),
                 };
                 (process, report)
@@ -324,8 +336,9 @@ impl World {
 
     /// Lets the slow writer write, takes its results in, and gives what came of it.
     pub(super) fn poll(&mut self) -> Option<Vec<Outcome>> {
-        self.run(|process, _| {
+        self.run(|process, now| {
             process.slow.work();
+            process.pulses.turn(now);
             process.act.poll(&mut process.files, &mut process.out);
             std::mem::take(&mut process.out)
         })
@@ -349,12 +362,13 @@ impl World {
 
     /// A clean end of the process: everything back, the slow writer waited for.
     pub(super) fn stop(&mut self) -> Option<()> {
-        self.run(|process, _| {
+        self.run(|process, now| {
             process
                 .act
                 .give_back_all(&mut process.files, &mut process.out);
             for _ in 0..4 {
                 process.slow.work();
+                process.pulses.turn(now);
                 process.act.poll(&mut process.files, &mut process.out);
             }
         })?;
@@ -523,4 +537,11 @@ pub(super) fn cpu_max(quota: u64, period: u64) -> KnobValue {
 
 pub(super) fn bytes(bytes: u64) -> KnobValue {
     KnobValue::Bytes(Limit::At(Bytes(bytes)))
+}
+
+pub(super) fn pulses(thawed: u64) -> KnobValue {
+    KnobValue::Pulses(Pulses {
+        thawed: Span::from_millis(thawed),
+        period: Span::from_millis(20),
+    })
 }

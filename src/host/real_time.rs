@@ -1,0 +1,174 @@
+//! Does a container run in real time? Then it obeys neither `cpu.weight` nor `cpu.idle` nor `cpu.max`.
+//!
+//! **Approach.** Its threads are listed (`cgroup.threads`) and each is asked for its policy: a fact, where usage over a
+//! limit would be a guess. Only one that runs in this moment counts: many a container has a thread of real time that
+//! wakes up now and then, and takes the CPU with all its others, which obey.
+//! **Limits.** The first [`THREADS_MAX`] threads, of the first page: a container may start them faster than they are
+//! asked. Only those in its own group: groups further down, as a container with its own service manager has, are
+//! known to nobody here. Who hides there is met where a cap stands and is passed all the same.
+
+use super::files::TreeFiles;
+use super::sample::text;
+use crate::model::{Absent, Reading, Span, Time};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{read, retry_on_intr};
+use std::ffi::CStr;
+use std::io::Write;
+
+/// As many threads are asked at most: each takes a system call.
+const THREADS_MAX: usize = 64;
+/// One page of the list.
+const ROOM: usize = 4096;
+/// The path of a thread's `stat`, and that file's beginning: its name has 15 bytes at most.
+const PATH: usize = 32;
+const STAT: usize = 64;
+/// The same container is asked no closer than this.
+const APART: Span = Span::from_millis(200);
+
+/// The threads of one container.
+#[derive(Debug)]
+pub(super) struct Threads<F> {
+    file: Reading<F>,
+    asked: Option<Time>,
+}
+
+impl<F> Default for Threads<F> {
+    fn default() -> Threads<F> {
+        Threads {
+            file: Err(Absent::NotRead),
+            asked: None,
+        }
+    }
+}
+
+impl<F> Threads<F> {
+    /// Whether any of them runs in real time now; `None` where it was looked a moment ago, or nothing can be told. The file
+    /// is opened at the first look: few containers ever matter.
+    pub(super) fn look<T: TreeFiles<File = F>>(
+        &mut self,
+        files: &mut T,
+        dir: &T::Dir,
+        room: &mut [u8],
+        at: Time,
+    ) -> Option<bool> {
+        if self.asked.is_some_and(|before| at.since(before) < APART) {
+            return None;
+        }
+        self.asked = Some(at);
+        if self.file.is_err() {
+            self.file = files.hold(dir, "cgroup.threads");
+        }
+        let page = room.get_mut(..ROOM)?;
+        let list = text(files, &self.file, page).ok()?;
+        let threads = list.split(|&byte| byte == b'\n').take(THREADS_MAX);
+        let threads = threads.filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok());
+        let (mut any, mut sleeps) = (false, false);
+        for thread in threads {
+            match files.is_real_time(thread) {
+                Some(true) => return Some(true),
+                Some(false) => any = true,
+                None => sleeps = true,
+            }
+        }
+        // One that sleeps now may have run a moment ago.
+        (any && !sleeps).then_some(false)
+    }
+}
+
+/// Whether a thread runs, or wants to, in this moment (`R` in proc_pid_stat(5)).
+pub(super) fn is_running(thread: u32) -> bool {
+    let (mut path, mut room) = ([0; PATH], [0; STAT]);
+    let mut pen = &mut path[..];
+    let read = write!(pen, "/proc/{thread}/stat\0").ok().and_then(|()| {
+        let path = CStr::from_bytes_until_nul(&path).ok()?;
+        let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        retry_on_intr(|| read(&file, &mut room)).ok()
+    });
+    read.and_then(|length| room.get(..length))
+        .is_some_and(is_running_in)
+}
+
+/// The name, which is the thread's own choice, ends at the last parenthesis.
+fn is_running_in(stat: &[u8]) -> bool {
+    let end = stat.iter().rposition(|&byte| byte == b')');
+    end.is_some_and(|end| stat.get(end + 1..end + 3) == Some(b" R"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::FakeTree;
+    use super::super::files::open_path;
+    use super::*;
+
+    /// What is seen of a group with these threads.
+    fn seen(list: &str, threads: &[(u32, bool)]) -> Option<bool> {
+        let mut tree = FakeTree::new();
+        tree.add("/a");
+        tree.set("/a", "cgroup.threads", list);
+        for &(thread, is_real_time) in threads {
+            tree.set_thread(thread, is_real_time);
+        }
+        let dir = open_path(&mut tree, b"/a").unwrap().dir;
+        let mut room = vec![0; 2 * ROOM];
+        Threads::default().look(&mut tree, &dir, &mut room, Time(0))
+    }
+
+    #[test]
+    fn one_thread_in_real_time_among_others_is_seen() {
+        assert_eq!(seen("7\n8\n", &[(7, false), (8, true)]), Some(true));
+        assert_eq!(seen("7\n8\n", &[(7, false), (8, false)]), Some(false));
+    }
+
+    #[test]
+    fn where_no_thread_is_left_to_be_asked_nothing_is_told() {
+        assert_eq!(seen("", &[]), None);
+        assert_eq!(seen("7\n", &[]), None);
+        assert_eq!(
+            seen("7\n8\n", &[(7, false)]),
+            None,
+            "the other one sleeps, or is gone"
+        );
+    }
+
+    #[test]
+    fn a_thread_runs_whatever_it_calls_itself() {
+        for (stat, runs) in [
+            ("7 (a) R 1 7 7", true),
+            ("7 (a) S 1 7 7", false),
+            ("7 (a) R (b) S 1 7", false),
+            ("7 () S) R 1", true),
+            ("7 (a)", false),
+            ("", false),
+        ] {
+            assert_eq!(is_running_in(stat.as_bytes()), runs, "{stat}");
+        }
+        assert!(is_running(
+            rustix::thread::gettid()
+                .as_raw_nonzero()
+                .get()
+                .cast_unsigned()
+        ));
+        assert!(!is_running(0));
+    }
+
+    #[test]
+    fn of_a_crowd_of_threads_no_more_than_the_first_are_asked() {
+        let list: String = (1..200).map(|thread| format!("{thread}\n")).collect();
+        let threads: Vec<(u32, bool)> = (1..200).map(|thread| (thread, thread > 64)).collect();
+        assert_eq!(seen(&list, &threads), Some(false));
+    }
+
+    #[test]
+    fn the_same_container_is_not_asked_at_every_tick() {
+        let mut tree = FakeTree::new();
+        tree.add("/a");
+        tree.set("/a", "cgroup.threads", "7\n");
+        tree.set_thread(7, true);
+        let dir = open_path(&mut tree, b"/a").unwrap().dir;
+        let (mut threads, mut room) = (Threads::default(), vec![0; ROOM]);
+        let mut look = |at| threads.look(&mut tree, &dir, &mut room, Time(at));
+        assert_eq!(look(0), Some(true));
+        assert_eq!(look(20_000), None);
+        assert_eq!(look(APART.0), Some(true));
+    }
+}
