@@ -8,6 +8,7 @@
 
 use super::KnobHandle;
 use super::files::{Changes, HostFile, Listing, Opened, TreeFiles};
+use super::real_time::Scheduled;
 use crate::kernel::knob;
 use crate::model::{Absent, GroupId, Reading};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -187,9 +188,9 @@ impl FakeTree {
         self.state().host.insert(file, text.as_bytes().to_vec());
     }
 
-    /// A thread of the host is there from now on, and runs in real time or does not.
-    pub fn set_thread(&self, thread: u32, is_real_time: bool) {
-        self.state().threads.insert(thread, is_real_time);
+    /// A thread of the host is there from now on, and is scheduled like this.
+    pub fn set_thread(&self, thread: u32, scheduled: Scheduled) {
+        self.state().threads.insert(thread, scheduled);
     }
 
     /// Gives a group to a user, as delegation does.
@@ -336,7 +337,7 @@ impl TreeFiles for FakeTree {
         }
     }
 
-    fn is_real_time(&mut self, thread: u32) -> Option<bool> {
+    fn scheduled(&mut self, thread: u32) -> Option<Scheduled> {
         self.state().threads.get(&thread).copied()
     }
 

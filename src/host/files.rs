@@ -5,6 +5,7 @@
 //! later. All names are single components; no implementation follows a link or leaves the tree.
 
 use super::KnobHandle;
+use super::real_time::Scheduled;
 use crate::model::{Absent, GroupId, Reading};
 
 /// A tree of cgroups, or what a test makes look like one.
@@ -65,9 +66,8 @@ pub trait TreeFiles {
     /// [`Absent::Gone`] where its group is gone, or why it could not be read.
     fn reread(&mut self, file: &Self::File, room: &mut [u8]) -> Reading<usize>;
 
-    /// Whether a thread of the host runs in real time at this moment, `Some(false)` where it has an ordinary policy; `None`
-    /// where it has a real-time one and sleeps, or has ended.
-    fn is_real_time(&mut self, thread: u32) -> Option<bool>;
+    /// How a thread of the host is scheduled; `None` where it has ended.
+    fn scheduled(&mut self, thread: u32) -> Option<Scheduled>;
 
     /// Opens a file for another thread to write.
     ///

@@ -7,8 +7,9 @@
 use super::KnobHandle;
 use super::errno::absent;
 use super::files::{Changes, HostFile, Listing, Opened, TreeFiles, is_component};
+use super::raw;
+use super::real_time::{self, Scheduled};
 use super::watch::TreeWatch;
-use super::{raw, real_time};
 use crate::kernel::knob;
 use crate::model::{Absent, GroupId, Reading};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -249,9 +250,12 @@ impl TreeFiles for LinuxTree {
         retry_on_intr(|| pread(&file.0, &mut *room, 0)).map_err(absent)
     }
 
-    fn is_real_time(&mut self, thread: u32) -> Option<bool> {
-        // One that has such a thread which mostly sleeps takes the CPU with others, and they obey.
-        raw::has_real_time(thread).filter(|real_time| !real_time || real_time::is_running(thread))
+    fn scheduled(&mut self, thread: u32) -> Option<Scheduled> {
+        raw::has_real_time(thread).map(|real_time| match real_time {
+            false => Scheduled::Ordinary,
+            true if real_time::is_running(thread) => Scheduled::Running,
+            true => Scheduled::Asleep,
+        })
     }
 
     fn detach(&mut self, dir: &LinuxDir, name: &str) -> Reading<LinuxHandle> {

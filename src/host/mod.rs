@@ -40,6 +40,7 @@ pub use pids::Pids;
 pub use process::{
     Unprotected, be_spared_by_oom, lock_memory, raise_file_limit, run_above_all, run_in_real_time,
 };
+pub use real_time::Scheduled;
 pub use recognise::{NAME_MAX, recognise, shown};
 pub use root::{NoRoot, TreeRoot, tree_root};
 pub use sample::Sampler;

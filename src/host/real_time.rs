@@ -1,8 +1,8 @@
 //! Does a container run in real time? Then it obeys neither `cpu.weight` nor `cpu.idle` nor `cpu.max`.
 //!
 //! **Approach.** Its threads are listed (`cgroup.threads`) and each is asked for its policy: a fact, where usage over a
-//! limit would be a guess. Only one that runs in this moment counts: many a container has a thread of real time that
-//! wakes up now and then, and takes the CPU with all its others, which obey.
+//! limit would be a guess. Where most have an ordinary one, only one that runs in this moment counts: many a container has
+//! a thread of real time that wakes up now and then, and takes the CPU with all its others, which obey.
 //! **Limits.** The first [`THREADS_MAX`] threads, of the first page: a container may start them faster than they are
 //! asked. Only those in its own group: groups further down, as a container with its own service manager has, are
 //! known to nobody here. Who hides there is met where a cap stands and is passed all the same.
@@ -25,6 +25,17 @@ const STAT: usize = 64;
 /// The same container is asked no closer than this.
 const APART: Span = Span::from_millis(200);
 
+/// How a thread is scheduled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheduled {
+    /// By an ordinary policy.
+    Ordinary,
+    /// In real time (SCHED_FIFO, SCHED_RR or SCHED_DEADLINE), and sleeps.
+    Asleep,
+    /// In real time, and runs or wants to.
+    Running,
+}
+
 /// The threads of one container.
 #[derive(Debug)]
 pub(super) struct Threads<F> {
@@ -42,7 +53,7 @@ impl<F> Default for Threads<F> {
 }
 
 impl<F> Threads<F> {
-    /// Whether any of them runs in real time now; `None` where it was looked a moment ago, or nothing can be told. The file
+    /// Whether it runs in real time; `None` where it was looked a moment ago, or nothing can be told. The file
     /// is opened at the first look: few containers ever matter.
     pub(super) fn look<T: TreeFiles<File = F>>(
         &mut self,
@@ -54,7 +65,6 @@ impl<F> Threads<F> {
         if self.asked.is_some_and(|before| at.since(before) < APART) {
             return None;
         }
-        self.asked = Some(at);
         if self.file.is_err() {
             self.file = files.hold(dir, "cgroup.threads");
         }
@@ -62,16 +72,27 @@ impl<F> Threads<F> {
         let list = text(files, &self.file, page).ok()?;
         let threads = list.split(|&byte| byte == b'\n').take(THREADS_MAX);
         let threads = threads.filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok());
-        let (mut any, mut sleeps) = (false, false);
+        let (mut ordinary, mut asleep) = (0_usize, 0_usize);
         for thread in threads {
-            match files.is_real_time(thread) {
-                Some(true) => return Some(true),
-                Some(false) => any = true,
-                None => sleeps = true,
+            match files.scheduled(thread) {
+                Some(Scheduled::Running) => {
+                    self.asked = Some(at);
+                    return Some(true);
+                }
+                Some(Scheduled::Asleep) => asleep += 1,
+                Some(Scheduled::Ordinary) => ordinary += 1,
+                None => {}
             }
         }
-        // One that sleeps now may have run a moment ago.
-        (any && !sleeps).then_some(false)
+        let seen = match (ordinary, asleep) {
+            (0, 0) => None,
+            (_, 0) => Some(false),
+            _ if asleep > ordinary => Some(true),
+            // One may run in a moment: it is looked again at the next tick.
+            _ => return None,
+        };
+        self.asked = Some(at);
+        seen
     }
 }
 
@@ -98,15 +119,16 @@ fn is_running_in(stat: &[u8]) -> bool {
 mod tests {
     use super::super::fake::FakeTree;
     use super::super::files::open_path;
+    use super::Scheduled::{Asleep, Ordinary, Running};
     use super::*;
 
     /// What is seen of a group with these threads.
-    fn seen(list: &str, threads: &[(u32, bool)]) -> Option<bool> {
+    fn seen(list: &str, threads: &[(u32, Scheduled)]) -> Option<bool> {
         let mut tree = FakeTree::new();
         tree.add("/a");
         tree.set("/a", "cgroup.threads", list);
-        for &(thread, is_real_time) in threads {
-            tree.set_thread(thread, is_real_time);
+        for &(thread, scheduled) in threads {
+            tree.set_thread(thread, scheduled);
         }
         let dir = open_path(&mut tree, b"/a").unwrap().dir;
         let mut room = vec![0; 2 * ROOM];
@@ -114,20 +136,21 @@ mod tests {
     }
 
     #[test]
-    fn one_thread_in_real_time_among_others_is_seen() {
-        assert_eq!(seen("7\n8\n", &[(7, false), (8, true)]), Some(true));
-        assert_eq!(seen("7\n8\n", &[(7, false), (8, false)]), Some(false));
+    fn one_thread_that_runs_in_real_time_among_others_is_seen() {
+        let list = "7\n8\n9\n";
+        let others = [(7, Ordinary), (8, Ordinary)];
+        let with = |one| seen(list, &[others[0], others[1], (9, one)]);
+        assert_eq!(with(Running), Some(true));
+        assert_eq!(with(Ordinary), Some(false));
+        assert_eq!(with(Asleep), None, "it may run in a moment");
+        let most = [(7, Ordinary), (8, Asleep), (9, Asleep)];
+        assert_eq!(seen(list, &most), Some(true), "whoever runs now");
     }
 
     #[test]
     fn where_no_thread_is_left_to_be_asked_nothing_is_told() {
         assert_eq!(seen("", &[]), None);
         assert_eq!(seen("7\n", &[]), None);
-        assert_eq!(
-            seen("7\n8\n", &[(7, false)]),
-            None,
-            "the other one sleeps, or is gone"
-        );
     }
 
     #[test]
@@ -154,21 +177,25 @@ mod tests {
     #[test]
     fn of_a_crowd_of_threads_no_more_than_the_first_are_asked() {
         let list: String = (1..200).map(|thread| format!("{thread}\n")).collect();
-        let threads: Vec<(u32, bool)> = (1..200).map(|thread| (thread, thread > 64)).collect();
+        let threads = (1..200).map(|thread| (thread, if thread > 64 { Running } else { Ordinary }));
+        let threads: Vec<_> = threads.collect();
         assert_eq!(seen(&list, &threads), Some(false));
     }
 
     #[test]
-    fn the_same_container_is_not_asked_at_every_tick() {
+    fn the_same_container_is_not_asked_at_every_tick_but_where_somebody_sleeps() {
         let mut tree = FakeTree::new();
         tree.add("/a");
-        tree.set("/a", "cgroup.threads", "7\n");
-        tree.set_thread(7, true);
+        tree.set("/a", "cgroup.threads", "7\n8\n");
+        tree.set_thread(7, Ordinary);
+        tree.set_thread(8, Asleep);
         let dir = open_path(&mut tree, b"/a").unwrap().dir;
         let (mut threads, mut room) = (Threads::default(), vec![0; ROOM]);
-        let mut look = |at| threads.look(&mut tree, &dir, &mut room, Time(at));
-        assert_eq!(look(0), Some(true));
-        assert_eq!(look(20_000), None);
-        assert_eq!(look(APART.0), Some(true));
+        let mut look = |tree: &mut FakeTree, at| threads.look(tree, &dir, &mut room, Time(at));
+        assert_eq!(look(&mut tree, 0), None);
+        tree.set_thread(8, Running);
+        assert_eq!(look(&mut tree, 20_000), Some(true));
+        assert_eq!(look(&mut tree, 40_000), None);
+        assert_eq!(look(&mut tree, 20_000 + APART.0), Some(true));
     }
 }

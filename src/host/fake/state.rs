@@ -1,6 +1,7 @@
 //! What a [`FakeTree`](super::FakeTree) is made of, and its script.
 
 use super::super::files::{HostFile, Opened};
+use super::super::real_time::Scheduled;
 use super::kernel;
 use super::{FakeDir, FakeWrite, Operation};
 use crate::model::{Absent, GroupId, Reading};
@@ -24,8 +25,8 @@ pub(super) struct State {
     pub(super) writes: Vec<FakeWrite>,
     /// How often each file was written.
     pub(super) written: BTreeMap<(GroupId, String), usize>,
-    /// The host's threads, and whether they run in real time.
-    pub(super) threads: BTreeMap<u32, bool>,
+    /// The host's threads.
+    pub(super) threads: BTreeMap<u32, Scheduled>,
     /// What the weight of an idle group reads, where that is not 6.1's 0.
     pub(super) idle_weight: Option<&'static str>,
 }
