@@ -340,7 +340,10 @@ impl Brain {
                     Some((at, place, None))
                 };
                 let own = self.tree.groups[suspect.group].knobs;
-                match self.frozen_first(suspect, guaranteed, &own) {
+                match self
+                    .frozen_first(suspect, guaranteed, &own)
+                    .filter(|place| self.allowed(aggressor, *place))
+                {
                     Some(place) => {
                         bounds.original = own;
                         (suspect.group, place, None)

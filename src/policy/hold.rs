@@ -235,7 +235,12 @@ impl Brain {
         self.tell(told, at);
         if let Some(held) = self.held.get(at) {
             let (aggressor, resource) = (held.aggressor, held.resource);
-            if outcome.written != Written::Drifted || !self.yields(aggressor) {
+            if knob == Knob::CgroupFreeze && end == End::Failed {
+                let until = self.now + self.policy.detect.exonerate;
+                if let Some(track) = self.track_mut(aggressor) {
+                    track.refuse_to_freeze(until);
+                }
+            } else if outcome.written != Written::Drifted || !self.yields(aggressor) {
                 self.exonerate(aggressor, resource);
             }
         }

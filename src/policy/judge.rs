@@ -195,7 +195,7 @@ impl Brain {
     }
 
     /// Who has an alarm that this one's aggressor is to blame for, its own victim before all others.
-    fn accuser(&self, held: &Intervention) -> Option<GroupId> {
+    pub(super) fn accuser(&self, held: &Intervention) -> Option<GroupId> {
         let margin = self.policy.detect.margin;
         let accusers = self.tracks.iter().filter(|track| {
             let strain = track.strain(held.resource);

@@ -5,15 +5,16 @@
 //! **Approach.** Its own group is stopped and goes on by turns, so often that its clients are still answered. It runs for
 //! the part that it is guaranteed, as under a first cap. That somebody runs in real time is known, not guessed: its
 //! threads were asked. Where that cannot be seen, a cap that has stood for half a second and is passed tells it too,
-//! because nothing else passes one.
+//! because hardly anything else passes one.
 //! **States.** While it is frozen it neither waits nor takes much, whatever it wants: it rests if it leaves nearly all of
 //! the time in which it may run, and wants more as long as it does not.
 //! **Limits.** On the way back the time doubles. No slice is ever frozen, nor who is paused already, nor one
-//! with others below it.
+//! with others below it, nor one of so many tasks that it would cost more than it saves. Who cannot be frozen is left to the
+//! other rungs.
 
 use super::brain::Brain;
 use super::feed::LITTLE;
-use super::intervention::{Intervention, Move, Proof, Seen};
+use super::intervention::{Intervention, Move, Proof, Seen, USAGE};
 use super::ladder::Place;
 use super::lever;
 use super::track::Track;
@@ -31,6 +32,9 @@ const MOST: f64 = 0.5;
 const RESTS: f64 = 0.1;
 /// One that takes so many times what a cap leaves it passes it: the kernel pays overruns back within some periods.
 const PASSES: f64 = 1.5;
+/// With more tasks than this each write takes the kernel too long (measured with 2,000 of them: 8 to 17 ms), and every one of them
+/// is woken by it.
+const TASKS_MOST: u64 = 256;
 /// So long it is known that somebody runs in real time. What is held is looked at every second at least.
 const KNOWN: Span = Span::from_secs(3);
 
@@ -64,19 +68,34 @@ pub(super) fn part(thawed: Span) -> f64 {
     thawed.over(PERIOD)
 }
 
+/// What is known of how one runs.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RealTime {
+    /// When some of its tasks were last seen to run in real time.
+    seen: Option<Time>,
+    /// It could not be frozen, and is not tried again before this.
+    refused: Option<Time>,
+}
+
 impl Track {
     /// Takes what was seen of its threads.
     pub(super) fn observe_threads(&mut self, at: Time, real_time: Option<bool>) {
         match real_time {
-            Some(true) => self.real_time = Some(at),
-            Some(false) => self.real_time = None,
+            Some(true) => self.real_time.seen = Some(at),
+            Some(false) => self.real_time.seen = None,
             None => {}
         }
     }
 
+    /// To freeze it failed: the other rungs are what is left for a while. That says nothing about its guilt.
+    pub(super) fn refuse_to_freeze(&mut self, until: Time) {
+        self.real_time.refused = Some(until);
+    }
+
     /// Whether it has had tasks that run in real time, a moment ago.
     fn is_real_time(&self, now: Time) -> bool {
-        self.real_time.is_some_and(|at| now.since(at) < KNOWN)
+        self.real_time.seen.is_some_and(|at| now.since(at) < KNOWN)
     }
 
     /// Whether it leaves nearly all of the time in which it may run.
@@ -105,7 +124,12 @@ impl Brain {
         let guaranteed = track.entitlement * self.policy.cpu.guarantee.get();
         let passes = match held.place {
             Place::Freeze(_) => return None,
-            Place::Cap(cpus) => track.usage(Over::Half) > cpus * PASSES + LITTLE,
+            // In the last tenth of a second too: who runs when a cap is written is stopped by the scheduler's next tick only.
+            // That it has stood for half a second is waited for where this is asked.
+            Place::Cap(cpus) => {
+                let usage = track.usage(Over::Half).min(track.usage(Over::Moment));
+                usage > cpus * PASSES + LITTLE
+            }
             _ => false,
         };
         let may = held.resource == Resource::Cpu
@@ -120,18 +144,31 @@ impl Brain {
     fn may_freeze(&self, track: &Track, own: &Knobs) -> bool {
         self.policy.cpu.freeze
             && own.cgroup_freeze == Ok(false)
+            && track.tasks.is_some_and(|tasks| tasks <= TASKS_MOST)
+            && track
+                .real_time
+                .refused
+                .is_none_or(|until| until <= self.now)
             && lever::moves_only(&self.tree, track.group, track.group)
     }
 
     fn first_pulses(&self, track: &Track, guaranteed: f64) -> Place {
-        let tasks = track.tasks.unwrap_or(u64::MAX);
-        let at_once = u64::from(self.host.cpus).min(tasks);
-        first(guaranteed, at_once as f64)
+        // Most of its threads may sleep: what it takes now tells of how many it runs at once.
+        let at_once = track.usage(Over::Half).max(track.usage(Over::Moment));
+        let at_once = at_once.ceil().min(f64::from(self.host.cpus));
+        first(guaranteed, at_once)
     }
 
     /// What follows at once from it that one who is held runs in real time: its first step does nothing, and need not be
     /// waited for.
     pub(super) fn by_real_time(&self, held: &Intervention, seen: &Seen) -> Option<Move> {
+        let tasks = self.track(held.aggressor)?.tasks;
+        if matches!(held.place, Place::Freeze(_))
+            && tasks.is_some_and(|tasks| tasks > 2 * TASKS_MOST)
+        {
+            // It has started so many that it costs too much.
+            return Some(Move::Release);
+        }
         let is_first = matches!(held.proof, Proof::Proving(_)) && held.undo.is_none();
         let known = self.track(held.aggressor)?.is_real_time(self.now);
         let place = seen
@@ -147,8 +184,12 @@ impl Brain {
             return false;
         };
         let is_first = matches!(held.proof, Proof::Proving(_)) && held.undo.is_none();
+        // Or it has taken to it since.
+        let is_passed = matches!(held.proof, Proof::Confirmed | Proof::Unproven)
+            && self.now >= held.changed + USAGE
+            && self.accuser(held).is_some();
         let track = self.track(held.aggressor);
-        let frozen = track.filter(|_| is_first && held.resource == Resource::Cpu);
+        let frozen = track.filter(|_| (is_first || is_passed) && held.resource == Resource::Cpu);
         let frozen = frozen.filter(|_| held.lever != held.aggressor);
         let place = frozen.and_then(|track| {
             let own = self.tree.groups.get(track.group)?.knobs;

@@ -5,6 +5,7 @@ use super::harm::{self, CpuStall, Harm};
 use super::ladder::Place;
 use super::learn::{Demand, Level, QuietWait};
 use super::on_device::OnDevice;
+use super::pulses::RealTime;
 use super::strain::Strain;
 use super::window::{Change, Over, Windows};
 use crate::model::{
@@ -38,9 +39,8 @@ pub(super) struct Track {
     memory_before: Option<MemoryUse>,
     pub tasks: Option<u64>,
     pub tasks_use: Windows<u64>,
-    /// When some of its tasks were last seen to run in real time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) real_time: Option<Time>,
+    #[serde(default)]
+    pub(super) real_time: RealTime,
     pub devices: Vec<OnDevice>,
     pub io_psi: Windows<Span>,
     pub io_quiet: QuietWait,
@@ -127,7 +127,7 @@ impl Track {
             memory_before: None,
             tasks: None,
             tasks_use: Windows::new(),
-            real_time: None,
+            real_time: RealTime::default(),
             devices: Vec::new(),
             io_psi: Windows::new(),
             io_quiet: QuietWait::default(),

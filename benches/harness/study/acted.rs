@@ -14,6 +14,23 @@ const HARD: [&str; 7] = [
     "pids.max",
 ];
 
+/// A group that is thawed for no longer than this and then frozen again is frozen in pulses.
+const PULSE_US: u64 = 20_000;
+
+/// The writes without the thaws of pulses, which are one hold and no coming and going.
+fn without_pulses(writes: Vec<(u64, f64)>) -> Vec<(u64, f64)> {
+    let mut left: Vec<(u64, f64)> = Vec::new();
+    for (at_us, allowed) in writes {
+        match left.last() {
+            Some((thawed_us, before)) if *before > allowed && at_us - thawed_us <= PULSE_US => {
+                left.pop();
+            }
+            _ => left.push((at_us, allowed)),
+        }
+    }
+    left
+}
+
 /// How much a knob's text allows: less is tighter. `None` where it limits nobody, or cannot be read.
 fn allows(knob: &str, text: &str) -> Option<f64> {
     let number = |word: &str| match word {
@@ -81,6 +98,10 @@ impl<'r> Acted<'r> {
             }
         }
         for ((group, knob), writes) in knobs {
+            let writes = match knob {
+                "cgroup.freeze" => without_pulses(writes),
+                _ => writes,
+            };
             let before = run.before.get(group).and_then(|knobs| knobs.get(knob));
             let Some(before) = before.and_then(|text| allows(knob, text)) else {
                 continue;
@@ -231,4 +252,24 @@ fn union(mut spans: Vec<(u64, u64)>) -> u64 {
         reached = reached.max(to);
     }
     total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_pulses;
+
+    #[test]
+    fn pulses_are_one_hold_and_two_freezes_apart_are_two() {
+        let (frozen, thawed) = (-1.0, 0.0);
+        let mut writes = Vec::new();
+        for pulse in 0..50 {
+            writes.push((pulse * 20_000, frozen));
+            writes.push((pulse * 20_000 + 16_000, thawed));
+        }
+        let end = 49 * 20_000 + 16_000;
+        assert_eq!(without_pulses(writes.clone()), [(0, frozen), (end, thawed)]);
+        writes.push((end + 500_000, frozen));
+        let apart = [(0, frozen), (end, thawed), (end + 500_000, frozen)];
+        assert_eq!(without_pulses(writes), apart);
+    }
 }

@@ -9,8 +9,8 @@
 //! **States.** Free, pulsing, to be stopped, ended. What is ended stands thawed, or as somebody else wants it.
 //! **Limits.** [`SLOTS`] groups. A write by somebody else between our look and our write, or within the microseconds
 //! after it, is lost. Should the thread die, the control thread gives back what it held; should the
-//! process die, the journal tells the next one. A thread that was late freezes nobody for longer than asked, and
-//! lets him run for as long as asked.
+//! process die, the journal tells the next one. A thread that is late, since the kernel's lock of all
+//! cgroups is somebody else's, is as late with the other side.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,10 @@ use crate::host::{Clock, HostClock, KnobHandle, run_above_all};
 use crate::model::{Absent, Pulses, Span, Time};
 
 /// How many groups may be pulsed.
-pub(super) const SLOTS: usize = 16;
+pub(super) const SLOTS: usize = 4;
+
+/// The thread sleeps for so long at least between two looks.
+const PAUSE: Span = Span::from_millis(1);
 
 /// The slot is the control thread's, and empty.
 const FREE: u8 = 0;
@@ -118,8 +121,11 @@ impl<H: KnobHandle> Pulser<H> {
         (ours, table)
     }
 
-    /// Pulses a group that is thawed, from now on. `None`: all slots are taken.
+    /// Pulses a group that is thawed, from now on. `None`: all slots are taken, or nobody is there to do it.
     pub(super) fn begin(&self, handle: H, pulses: Pulses) -> Option<Pulse> {
+        if self.is_dead() {
+            return None;
+        }
         let mut slots = self.table.slots.iter().enumerate();
         let (index, slot) = slots.find(|(_, slot)| slot.turn.load(Ordering::Acquire) == FREE)?;
         *slot.content.try_lock().ok()? = Content {
@@ -174,8 +180,7 @@ impl<H: KnobHandle> Pulser<H> {
     /// How it ended; `None` while it goes on. That is told once.
     pub(super) fn ended(&self, pulse: Pulse) -> Option<End> {
         let slot = self.table.slots.get(pulse.0)?;
-        let is_dead = !self.works() && self.thread.is_some();
-        if slot.turn.load(Ordering::Acquire) != ENDED && !is_dead {
+        if slot.turn.load(Ordering::Acquire) != ENDED && !self.is_dead() {
             return None;
         }
         let mut content = match slot.content.try_lock() {
@@ -190,6 +195,10 @@ impl<H: KnobHandle> Pulser<H> {
             _ => End::Failed(Absent::Busy),
         };
         Some(end)
+    }
+
+    fn is_dead(&self) -> bool {
+        self.thread.is_some() && !self.works()
     }
 
     fn works(&self) -> bool {
@@ -241,7 +250,8 @@ impl<H: KnobHandle> Table<H> {
         while !self.stop.load(Ordering::Acquire) {
             match self.turn(clock.now()) {
                 Some(due) => {
-                    let left = due.since(clock.now());
+                    // It always sleeps: above all others it would else be the hog, should the kernel be slow.
+                    let left = due.since(clock.now()).max(PAUSE);
                     std::thread::park_timeout(Duration::from_micros(left.micros()));
                 }
                 None => std::thread::park(),

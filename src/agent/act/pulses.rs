@@ -13,6 +13,7 @@ use super::journal_format::KnobText;
 use super::pulser::{End, Pulse};
 use super::undo::{self, Undone};
 use crate::host::{KnobFiles, KnobHandle};
+use crate::kernel::knob;
 use crate::model::{Absent, Outcome, Written};
 
 /// A release waits so long for the pulser, which needs some microseconds; then it is told later.
@@ -103,6 +104,17 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         };
         hold.under_way = None;
         match end {
+            // The pulser left it thawed. Who is frozen by now was paused by somebody else.
+            End::Stopped
+                if hold.wish == Wish::GiveBack
+                    && undo::read(&hold.record, files).is_ok_and(|now| {
+                        let record = &hold.record;
+                        !knob::same(record.knob, now.as_bytes(), record.original.as_bytes())
+                    }) =>
+            {
+                self.let_go(slot, files);
+                Written::Drifted
+            }
             // Whatever is wished by now.
             End::Stopped => self.advance(slot, Goal::Tighten, files),
             End::Theirs => {

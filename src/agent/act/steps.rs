@@ -65,7 +65,17 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         goal: Goal,
         files: &mut impl KnobFiles<Handle = H>,
     ) -> Written {
-        if self.hold_at(slot).is_some_and(|hold| hold.pulses.is_some()) {
+        if let Some(hold) = self.hold_at(slot)
+            && hold.pulses.is_some()
+        {
+            let record = &hold.record;
+            let is_left = hold.under_way.is_none()
+                && !knob::same(record.knob, found.as_bytes(), record.original.as_bytes());
+            // What earlier pulses left frozen is thawed first.
+            let original = record.original.as_bytes();
+            if is_left && let Err(why) = files.write_knob(record.group, record.knob, original) {
+                return Written::Failed(why);
+            }
             return self.pulse(slot, files);
         }
         let there = self.hold_at(slot).is_some_and(|hold| {

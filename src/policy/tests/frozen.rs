@@ -166,3 +166,39 @@ fn somebody_elses_pause_ends_it_and_is_told() {
     assert!(world.told.contains(&EventKind::Drift { knob }));
     assert!(world.knobs.is_empty(), "{:?}", world.knobs);
 }
+
+#[test]
+fn who_cannot_be_frozen_is_not_cleared_by_that_and_the_other_rungs_are_left() {
+    let mut world = attacked(Policy::default());
+    world.refuse = Some(Knob::CgroupFreeze);
+    world.run(2.0);
+    assert!(world.wrote("/hog", Knob::CpuWeight), "{:?}", world.told);
+    let refused = |kind: &EventKind| matches!(kind, EventKind::CannotAct { .. });
+    assert_eq!(world.told.iter().filter(|kind| refused(kind)).count(), 1);
+}
+
+#[test]
+fn one_of_too_many_tasks_is_not_frozen_nor_one_whose_hard_rungs_were_wrong_too_often() {
+    let mut world = attacked(Policy::default());
+    world.life("/hog").tasks = 300.0;
+    world.run(3.0);
+    assert!(!world.wrote("/hog", Knob::CgroupFreeze));
+    assert!(world.wrote("/hog", Knob::CpuWeight));
+
+    let mut world = attacked(Policy::default());
+    let hog = world.id("/hog");
+    world.brain.track_mut(hog).unwrap().wrong = 3;
+    world.run(1.0);
+    assert!(!world.wrote("/hog", Knob::CgroupFreeze));
+    assert!(world.wrote("/hog", Knob::CpuWeight));
+}
+
+#[test]
+fn who_starts_a_crowd_while_it_is_frozen_is_let_go_to_the_other_rungs() {
+    let mut world = attacked(Policy::default());
+    world.run(2.0);
+    assert!(pulses(&world, "/hog").is_some());
+    world.life("/hog").tasks = 600.0;
+    world.run(0.5);
+    assert!(pulses(&world, "/hog").is_none(), "{:?}", world.told);
+}

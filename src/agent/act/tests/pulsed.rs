@@ -302,3 +302,15 @@ fn a_pulser_that_is_dropped_thaws_all() {
     }
     panic!("it is still frozen");
 }
+
+#[test]
+fn a_pause_between_the_pulsers_end_and_our_look_stands() {
+    let mut world = frozen();
+    assert_eq!(world.release(PLAIN, KNOB), Some(Written::Queued));
+    world.run(|process, now| process.pulses.turn(now));
+    assert_eq!(text(&world), "0");
+    other_writes(&world, "1");
+    assert_eq!(later(&mut world, 0), [Written::Drifted]);
+    assert_eq!(text(&world), "1");
+    world.assert_journal_empty();
+}
