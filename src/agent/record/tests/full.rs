@@ -89,12 +89,15 @@ fn in_a_small_file_system(small: &Path) {
         rig.run(&mut recorder, 20, Span(50_000), None);
         rig.settle_within(10);
         if rig.now > Time(3_000_000) {
-            let note = rig.recording.note();
-            assert!(
-                note.is_some_and(|note| note.contains("No space left")),
-                "{:?}",
-                rig.now
-            );
+            let tells = |note: String| note.contains("No space left");
+            let is_told = || rig.recording.note().is_some_and(tells);
+            // On a busy machine the keeper's turn comes late.
+            for _ in 0..500 {
+                if !is_told() {
+                    rig.settle_within(10);
+                }
+            }
+            assert!(is_told(), "{:?}", rig.now);
         }
     }
     assert_eq!(sizes(), [0; 0], "an attempt leaves nothing");
