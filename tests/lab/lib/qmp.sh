@@ -3,7 +3,7 @@
 # to the one before, and prints the last answer. Events in between are passed over.
 
 qmp() {
-    local socket=$1 in out pid line command
+    local socket=$1 in out pid line command end
     shift
     coproc QMP { exec socat - "UNIX-CONNECT:$socket" 2>/dev/null; }
     # The coprocess' variables vanish when it ends: keep copies.
@@ -12,7 +12,10 @@ qmp() {
     for command in '{"execute":"qmp_capabilities"}' "$@"; do
         printf '%s\n' "$command" >&"$in" || break
         line=
-        while read -r -t 120 line <&"$out"; do
+        # All in all: with each event the wait would else begin anew. (Seen: a guest that stood still after its
+        # snapshot was loaded, and was waited for without an end.)
+        end=$((SECONDS + 120))
+        while ((SECONDS < end)) && read -r -t $((end - SECONDS)) line <&"$out"; do
             case $line in '{"return"'* | '{"error"'*) break ;; esac
         done
         [[ $line == '{"return"'* ]] || break
@@ -26,8 +29,10 @@ qmp() {
 
 # qmp_until SOCKET TRIES QUERY PATTERN: asks ten times a second until the answer matches.
 qmp_until() {
-    local tries=$2 answer
-    while ((tries-- > 0)); do
+    local tries=$2 answer end
+    # One that does not answer at all is asked for two minutes, not for two minutes at each try.
+    end=$((SECONDS + 120 + tries / 10))
+    while ((tries-- > 0 && SECONDS < end)); do
         answer=$(qmp "$1" "$3" || true)
         # shellcheck disable=SC2053 # a pattern, on purpose
         [[ $answer == $4 ]] && return 0
