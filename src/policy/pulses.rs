@@ -35,6 +35,8 @@ const PASSES: f64 = 1.5;
 /// With more tasks than this each write takes the kernel too long (measured with 2,000 of them: 8 to 17 ms), and every one of them
 /// is woken by it.
 const TASKS_MOST: u64 = 256;
+/// One that is frozen and has started more than this since is let go.
+const CROWD: u64 = 2 * TASKS_MOST;
 /// So long it is known that somebody runs in real time. What is held is looked at every second at least.
 const KNOWN: Span = Span::from_secs(3);
 
@@ -159,18 +161,16 @@ impl Brain {
         first(guaranteed, at_once)
     }
 
-    /// What follows at once from it that one who is held runs in real time: its first step does nothing, and need not be
-    /// waited for.
+    /// What follows at once for one who is held and runs in real time: its first step does nothing, and need not be
+    /// waited for; and one that is frozen is let go where it has become a crowd.
     pub(super) fn by_real_time(&self, held: &Intervention, seen: &Seen) -> Option<Move> {
-        let tasks = self.track(held.aggressor)?.tasks;
-        if matches!(held.place, Place::Freeze(_))
-            && tasks.is_some_and(|tasks| tasks > 2 * TASKS_MOST)
-        {
-            // It has started so many that it costs too much.
+        let track = self.track(held.aggressor)?;
+        let is_crowd = track.tasks.is_some_and(|tasks| tasks > CROWD);
+        if matches!(held.place, Place::Freeze(_)) && is_crowd {
             return Some(Move::Release);
         }
         let is_first = matches!(held.proof, Proof::Proving(_)) && held.undo.is_none();
-        let known = self.track(held.aggressor)?.is_real_time(self.now);
+        let known = track.is_real_time(self.now);
         let place = seen
             .frozen
             .filter(|_| is_first && known && !seen.groundless)?;

@@ -22,6 +22,15 @@ fn pair(reads: f64) -> World {
     calm(&[container("/victim", 100), container("/hog", 100)], reads)
 }
 
+/// A flood that is held, which was proved.
+fn held() -> World {
+    let mut world = pair(50.0);
+    world.life("/hog").reads = 10_000.0;
+    world.run(3.0);
+    assert!(world.has_told(CONFIRMED), "{:?}", world.told);
+    world
+}
+
 fn throttle(world: &World, path: &str) -> Option<u64> {
     let knob = Knob::IoMax(DISK);
     match world.knobs.get(&(world.id(path), knob))? {
@@ -313,10 +322,7 @@ fn one_whose_writes_come_every_few_seconds_is_not_given_back_in_between() {
 
 #[test]
 fn one_that_comes_again_all_at_once_is_left_no_more_than_what_helped_before() {
-    let mut world = pair(50.0);
-    world.life("/hog").reads = 10_000.0;
-    world.run(3.0);
-    assert!(world.has_told(CONFIRMED), "{:?}", world.told);
+    let mut world = held();
     let helped = throttle(&world, "/hog").unwrap();
     world.life("/hog").reads = 1.0;
     world.run(20.0);
@@ -333,10 +339,7 @@ fn one_that_comes_again_all_at_once_is_left_no_more_than_what_helped_before() {
 
 #[test]
 fn what_was_not_proved_is_not_remembered_as_what_helped() {
-    let mut world = pair(50.0);
-    world.life("/hog").reads = 10_000.0;
-    world.run(3.0);
-    assert!(world.has_told(CONFIRMED), "{:?}", world.told);
+    let mut world = held();
     let held = &mut world.brain.held[0];
     let (Some(proved), Place::Throttle(now)) = (held.proved_at, held.place) else {
         panic!("{held:?}");

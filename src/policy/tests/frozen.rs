@@ -1,6 +1,6 @@
 //! Stories of one that runs in real time, and obeys no rung but pulses.
 
-use super::world::{CONFIRMED, World};
+use super::world::{CONFIRMED, World, where_no_weight_reaches};
 use crate::model::{
     EventKind, GroupId, Knob, KnobValue, Outcome, Policy, Pulses, Span, Verdict, Written,
 };
@@ -129,14 +129,27 @@ fn a_slice_that_holds_others_is_left_alone_and_the_hog_in_it_is_frozen() {
 }
 
 #[test]
-fn one_whose_threads_nobody_can_ask_is_frozen_when_it_passes_its_cap() {
+fn one_that_takes_to_real_time_while_its_slice_is_held_is_frozen_too() {
     let groups = [
         container("/machine.slice/victim", 100),
-        container("/machine.slice/beside", 100),
-        container("/system.slice/hog", 100),
-        service("/system.slice/ssh.service"),
+        container("/other.slice/hog", 100),
+        container("/other.slice/calm", 100),
     ];
     let mut world = World::new(&groups, Policy::default());
+    world.life("/machine.slice/victim").wants = 0.6;
+    world.run(10.0);
+    world.life("/other.slice/hog").wants = 4.0;
+    world.run(3.0);
+    assert!(world.has_told(CONFIRMED), "{:?}", world.told);
+    assert!(world.wrote("/other.slice", Knob::CpuWeight));
+    world.life("/other.slice/hog").real_time = true;
+    world.run(3.0);
+    assert!(pulses(&world, "/other.slice/hog").is_some());
+}
+
+#[test]
+fn one_whose_threads_nobody_can_ask_is_frozen_when_it_passes_its_cap() {
+    let mut world = World::new(&where_no_weight_reaches(), Policy::default());
     let hog = world.id("/system.slice/hog");
     world.unasked.push(hog);
     world.life("/machine.slice/victim").wants = 0.3;

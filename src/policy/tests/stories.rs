@@ -1,6 +1,6 @@
 //! Stories of the whole brain on a simulated host.
 
-use super::world::{CONFIRMED, TICK, World};
+use super::world::{CONFIRMED, TICK, World, where_no_weight_reaches};
 use crate::model::{
     Change, EventKind, GroupId, Knob, KnobValue, Others, Outcome, Pace, Policy, Resource, Role,
     Sample, Share, Span, Verdict, WhyNobody, Written,
@@ -88,13 +88,7 @@ fn nobody_is_capped_who_has_only_just_been_met() {
 
 #[test]
 fn where_no_weight_reaches_the_hog_is_capped_and_the_cap_is_tried_back() {
-    let groups = [
-        container("/machine.slice/victim", 100),
-        container("/machine.slice/beside", 100),
-        container("/system.slice/hog", 100),
-        service("/system.slice/ssh.service"),
-    ];
-    let mut world = World::new(&groups, Policy::default());
+    let mut world = World::new(&where_no_weight_reaches(), Policy::default());
     world.life("/machine.slice/victim").wants = 0.8;
     world.run(10.0);
     world.life("/system.slice/hog").wants = 8.0;

@@ -9,7 +9,7 @@ use crate::model::{
     Sample, Span, Stall, Step, Time, Topology, Verdict, Weight, Written,
 };
 use crate::policy::Brain;
-use crate::policy::track::tests::{container, tree};
+use crate::policy::track::tests::{container, service, tree};
 
 pub(super) const TICK: Span = Span::from_millis(20);
 const RAM: Bytes = Bytes::from_mib(2_048);
@@ -548,3 +548,13 @@ fn work_of(done: f64, writes: bool) -> PerDevice<IoUse> {
 
 pub(super) const CONFIRMED: fn(&EventKind) -> bool =
     |kind| *kind == EventKind::Proved(Verdict::Confirmed);
+
+/// A hog whose slice holds a service of the host, and a victim whose slice holds another container: no weight is between them.
+pub(super) fn where_no_weight_reaches() -> [crate::model::Group; 4] {
+    [
+        container("/machine.slice/victim", 100),
+        container("/machine.slice/beside", 100),
+        container("/system.slice/hog", 100),
+        service("/system.slice/ssh.service"),
+    ]
+}

@@ -314,3 +314,23 @@ fn a_pause_between_the_pulsers_end_and_our_look_stands() {
     assert_eq!(text(&world), "1");
     world.assert_journal_empty();
 }
+
+#[test]
+fn what_could_not_be_thawed_is_thawed_before_it_is_pulsed_again() {
+    let mut world = frozen();
+    let why = Absent::Errno(5);
+    world
+        .tree
+        .fail(PLAIN, Some(KNOB.file()), Operation::Write, why);
+    assert_eq!(later(&mut world, 20), [Written::Failed(why)]);
+    assert_eq!(text(&world), "1");
+    world.tree.heal();
+    assert_eq!(hold(&mut world, 5), Some(Written::Queued));
+    assert_eq!(text(&world), "0");
+    later(&mut world, 0);
+    assert_eq!(text(&world), "1");
+    world.release(PLAIN, KNOB);
+    later(&mut world, 0);
+    assert_eq!(text(&world), "0");
+    world.assert_journal_empty();
+}
