@@ -60,6 +60,7 @@ pub(crate) struct Schedule {
     every_us: u64,
     count: u64,
     give_up_us: u64,
+    later_us: u64,
 }
 
 impl Schedule {
@@ -74,12 +75,26 @@ impl Schedule {
             every_us,
             count,
             give_up_us: start_us + count * every_us + GIVE_UP_US,
+            later_us: 0,
         }
+    }
+
+    /// Each request up to this much later, less than the time between two: the same moments at every run, spread evenly.
+    /// A period that the kernel's timer divides meets the same moment of a throttle's every time, or never.
+    pub(crate) fn later_by(mut self, later: Duration) -> Schedule {
+        self.later_us = span_us(later).min(self.every_us - 1);
+        self
     }
 
     /// The moments at which requests are due.
     pub(crate) fn due(self) -> impl Iterator<Item = u64> {
-        (0..self.count).map(move |n| self.start_us + n * self.every_us)
+        (0..self.count).map(move |n| self.start_us + n * self.every_us + self.later(n))
+    }
+
+    fn later(self, n: u64) -> u64 {
+        // Weyl's sequence of the golden ratio, whose parts are the most even of all.
+        let part = n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        (part * self.later_us) >> 32
     }
 
     /// Whether the first request is due.

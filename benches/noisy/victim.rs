@@ -88,6 +88,9 @@ pub(crate) struct Rhythm {
     /// The time between two requests.
     #[arg(long, value_parser = span)]
     every: Duration,
+    /// How much later than that each request may be due: evenly spread, and the same at every run.
+    #[arg(long, value_parser = span, default_value = "0s")]
+    later: Duration,
     /// How long requests are scheduled.
     #[arg(long = "for", value_parser = span)]
     run_for: Duration,
@@ -98,14 +101,14 @@ pub(crate) struct Rhythm {
 
 impl Rhythm {
     pub(super) fn schedule(&self) -> Schedule {
-        Schedule::new(self.start_at, self.every, self.run_for)
+        Schedule::new(self.start_at, self.every, self.run_for).later_by(self.later)
     }
 
     /// With time to connect, where nobody says when to begin.
     #[cfg(feature = "bench")]
     fn schedule_of_a_client(&self) -> Schedule {
         let start_us = self.start_at.unwrap_or_else(|| now_us() + PATIENCE_US);
-        Schedule::new(Some(start_us), self.every, self.run_for)
+        Schedule::new(Some(start_us), self.every, self.run_for).later_by(self.later)
     }
 }
 
