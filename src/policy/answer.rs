@@ -127,7 +127,7 @@ impl Brain {
         if let Some(found) = ledger.culprits(margin, free).map_err(crowd)? {
             // Most of it is the doing of somebody who is held already. (Seen beside a fork bomb that was held and went on: one who
             // starts a process now and then was held for 29 % of what a service waited, and starved beside the bomb.)
-            if ledger.is_outdone(found, margin, is_held) {
+            if ledger.is_outdone(found, self.margin_over(found, track, resource), is_held) {
                 return Err(WhyNobody::AtFloor);
             }
             return Ok(self.with_who_begins(found, resource, victim));
@@ -213,6 +213,7 @@ impl Brain {
             harm_before: harm,
             imagined: false,
             calm_since: None,
+            stirred: None,
             wanted: None,
             mark: None,
             since: now,

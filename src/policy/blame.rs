@@ -174,19 +174,18 @@ impl Ledger {
         Some(Culprits::one(id))
     }
 
-    /// Whether somebody who is held is blamed `margin` times as much as each of these.
+    /// Whether one of those others is blamed, and `margin` times as much as each of these. Asked only of those who are blamed so much.
     pub(super) fn is_outdone(
         &self,
-        found: Culprits,
+        these: Culprits,
         margin: f64,
-        is_held: impl Fn(GroupId) -> bool,
+        is_other: impl Fn(GroupId) -> bool,
     ) -> bool {
-        let most = |may: &dyn Fn(GroupId) -> bool| {
-            let mut ranked = self.ranked().filter(|(id, _)| may(*id));
-            ranked.next().map_or(0.0, |(_, score)| score)
-        };
-        let of_found = most(&|id| found.iter().any(|one| one == id));
-        most(&is_held) >= of_found * margin
+        let mut ranked = self.ranked();
+        let of_these = ranked.find(|(id, _)| these.iter().any(|one| one == *id));
+        let least = of_these.map_or(0.0, |(_, score)| score * margin);
+        let far_more = self.ranked().take_while(|(_, score)| *score >= least);
+        far_more.map(|(id, _)| id).any(is_other)
     }
 
     /// Whether this one is the most blamed, or within `margin` of it.

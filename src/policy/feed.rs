@@ -68,15 +68,25 @@ fn excess(moment: f64, half: f64, entitled: f64, demand: f64) -> f64 {
     }
 }
 
-/// Whether one that used hardly any CPU in the half second before its last 100 ms took more than it may in the last tick:
-/// too short a time to be blamed for it, but long enough to look no further at those who are held.
-pub(super) fn begins(track: &Track) -> bool {
+/// Before the last 100 ms so much time must be known, to tell that one rested in it.
+const RESTED: Span = Span::from_millis(300);
+
+/// Whether one used hardly any CPU in the 400 ms before the last 100.
+pub(super) fn rested(track: &Track) -> bool {
     let [moment, half] = [Over::Moment, Over::Half].map(|over| track.cpu_use.whole(over));
-    let rested = moment.zip(half).is_some_and(|(moment, half)| {
-        let before = moment.from.usage.advance(half.from.usage);
-        before.over(half.over.advance(moment.over)) < LITTLE
-    });
-    rested && track.usage(Over::Tick) > track.entitlement * NOISE + LITTLE
+    moment.zip(half).is_some_and(|(moment, half)| {
+        let (used, over) = (
+            moment.from.usage.advance(half.from.usage),
+            half.over.advance(moment.over),
+        );
+        over >= RESTED && used.over(over) < LITTLE
+    })
+}
+
+/// Whether one took more than it may in the last tick: too short a time to be blamed for it, but long enough to look no further
+/// at those who are held.
+pub(super) fn takes_at_once(track: &Track) -> bool {
+    track.usage(Over::Tick) > track.entitlement * NOISE + LITTLE
 }
 
 impl Brain {
@@ -394,7 +404,33 @@ pub(super) fn same_pod(victim: Option<&Group>, suspect: Option<&Group>) -> bool 
 
 #[cfg(test)]
 mod tests {
-    use super::excess;
+    use super::{excess, rested};
+    use crate::model::{CpuUse, GroupId, Span, Time};
+    use crate::policy::track::Track;
+
+    /// One that is read so far apart and uses this part of a CPU, all but `before` the last 100 ms.
+    fn read(apart_ms: u64, before: f64) -> Track {
+        let mut track = Track::new(GroupId(1), Time(0));
+        for ms in (0..=4_000).step_by(apart_ms as usize) {
+            let early = Span::from_millis(ms.min(3_900)).scaled(before);
+            let usage = early + Span::from_millis(ms.saturating_sub(3_900)).scaled(0.5);
+            let throttled = Span::ZERO;
+            track
+                .cpu_use
+                .push(Time(ms * 1_000), CpuUse { usage, throttled });
+        }
+        track
+    }
+
+    #[test]
+    fn one_has_rested_only_where_so_much_is_known_of_it() {
+        assert!(rested(&read(20, 0.0)));
+        assert!(rested(&read(100, 0.0)));
+        assert!(!rested(&read(20, 0.1)));
+        // A second apart, nobody knows.
+        assert!(!rested(&read(1_000, 0.5)));
+        assert!(!rested(&read(1_000, 0.0)));
+    }
 
     #[test]
     fn a_newcomer_takes_too_much_from_its_first_tenth_of_a_second_on() {

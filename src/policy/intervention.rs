@@ -14,6 +14,7 @@
 
 use super::ladder::{self, Bounds, Place};
 use super::lift::Lifting;
+use super::seen::{Move, Seen};
 use super::shared::Beside;
 use crate::model::{GroupId, Policy, Resource, Span, Time, Verdict, Weight};
 
@@ -68,6 +69,9 @@ pub(super) struct Intervention {
     pub imagined: bool,
     /// Since when nobody is harmed whom this one is held for, or whom its aggressor is blamed by.
     pub calm_since: Option<Time>,
+    /// Since when new harm may, at every tick, be the doing of another one, who has just begun or is blamed far more.
+    #[serde(default)]
+    pub stirred: Option<Time>,
     /// When it was last seen to want more of its device than this leaves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wanted: Option<Time>,
@@ -91,83 +95,6 @@ pub(super) struct Intervention {
     /// When it was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub killed: Option<Time>,
-}
-
-/// What is seen of the world by one intervention in one tick.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
-    pub now: Time,
-    /// Nothing speaks for it any more: a side of it is gone, the lever moves somebody else too, or
-    /// the policy does not allow it now.
-    pub groundless: bool,
-    /// The victim's cumulative harm.
-    pub total: Span,
-    /// When harm was measured last.
-    pub measured_at: Time,
-    /// How much of the time since the latest step settled the victim's harm was measured.
-    pub measured: Span,
-    /// The victim's harm rate since the latest step settled, else over half a second.
-    pub harm: f64,
-    /// Somebody's bucket alarms for whose harm the aggressor is to blame.
-    pub alarmed: bool,
-    /// What is tolerated without regard to what earlier rungs left.
-    pub tolerance: f64,
-    /// How long nobody has been harmed whom this concerns.
-    pub calm_for: Span,
-    /// The aggressor rests of its own accord: it neither takes nor wants.
-    pub rests: bool,
-    /// Likewise, over the last two seconds.
-    pub rested: bool,
-    /// The victim gets what it is entitled to, but is behind by what was kept from it before: what is due to it waits.
-    pub behind: bool,
-    /// The victim had all that it needs in the last 100 ms, and nobody else is held for it who was proved.
-    pub served: bool,
-    /// It still wants what this holds back.
-    pub wants: bool,
-    /// It gets less than it is entitled to, and waits.
-    pub starves: bool,
-    /// Another suspect took over what this one gave up.
-    pub relayed: bool,
-    /// New harm is more likely the doing of another one: who rested and has just begun, or whose experiment runs.
-    pub stirred: bool,
-    /// The aggressor still has more than the latest step leaves it: reclaim is under way.
-    pub pending: bool,
-    /// Memory is short: what was lost before the step comes back slowly.
-    pub short: bool,
-    pub tighter: Option<Place>,
-    /// Where a weight has not reached its aggressor, who still takes more than it may, what may follow: the least weight,
-    /// then the cap.
-    pub beyond: Option<Place>,
-    /// Where what stands does not reach it because it runs in real time: to freeze it does.
-    pub frozen: Option<Place>,
-    pub looser: Option<Place>,
-    pub raised: Option<Place>,
-}
-
-/// What to do with an intervention.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Move {
-    Keep,
-    /// The experiment ended well, or undecided; nothing is written.
-    Judge(Verdict),
-    /// The experiment goes on for a while: what was kept from the victim before still shows.
-    GoOn,
-    /// One step further, as a new experiment.
-    Tighten(Place),
-    /// The first step changed nothing about the suspect: a rung that does, as the same experiment.
-    Reach(Place),
-    /// The last step brought nothing: back to where it was.
-    StepBack(Place),
-    /// The first step brought nothing: everything is undone.
-    Exonerate,
-    /// One step on the way back.
-    Loosen(Place),
-    /// More for one that starves; it stays held.
-    Raise(Place),
-    /// Harm came back on the way back.
-    Retighten(Place),
-    /// Put the originals back.
-    Release,
 }
 
 /// After a good rung this part of the first harm may remain without a further step.
@@ -298,8 +225,7 @@ impl Intervention {
         }
     }
 
-    /// Whether it is clear before its end that an experiment tells nothing: another one has taken over. It would
-    /// keep that one from being looked at.
+    /// Whether another one has taken over: an experiment that tells nothing would keep that one from being looked at.
     fn is_spoilt(&self, seen: &Seen, policy: &Policy) -> bool {
         seen.relayed
             && seen.measured >= self.verify(policy).scaled(0.25)
@@ -486,6 +412,7 @@ mod tests {
             harm_before: 0.5,
             imagined: false,
             calm_since: None,
+            stirred: None,
             wanted: None,
             mark: None,
             since: Time(0),

@@ -2,12 +2,13 @@
 
 use super::blame::{Culprits, JOINT};
 use super::brain::Brain;
-use super::feed::begins;
-use super::intervention::Proof;
+use super::feed::{LITTLE, rested, same_pod, takes_at_once};
+use super::intervention::{Intervention, Proof};
 use super::ladder::Place;
 use super::lever::{self, Lever};
 use super::track::Track;
-use crate::model::{GroupId, Resource, WhyNobody};
+use super::window::Over;
+use crate::model::{GroupId, Resource, Span, Time, WhyNobody};
 
 /// Who takes this part of its entitlement over it, now that another one is held, has taken over: a neighbour that is a
 /// little over what it may take has not, and waits for the verdict.
@@ -15,8 +16,25 @@ pub(super) const TAKES_OVER: f64 = 0.25;
 /// No entitlement counts for fewer CPUs there.
 pub(super) const LEAST: f64 = 0.1;
 
+/// Who has used no more than this has begun nothing: the scheduler's slice is 4 ms, and one may be late by a little.
+const SLICE: Span = Span::from_millis(5);
+
 fn takes_over(track: &Track) -> bool {
     track.excess > TAKES_OVER * track.entitlement.max(LEAST)
+}
+
+/// Whether this one has come just now, or rested until then. One that was met with the victim has not come: the governor has.
+fn has_begun(brain: &Brain, track: &Track, harmed: &Track) -> bool {
+    (brain.is_newcomer(track) && track.met > harmed.met) || rested(track)
+}
+
+/// Whether one has had its part of the last 100 ms, and more than a slice of the scheduler's. One that is known to need some CPU
+/// is allowed for that as ever.
+fn takes_its_part(track: &Track) -> bool {
+    let used = track.cpu_use.change(Over::Moment);
+    let enough = used.is_some_and(|used| used.to.usage.advance(used.from.usage) > SLICE);
+    let is_new = track.demand.get() < LITTLE;
+    enough && (track.excess > 0.0 || (is_new && track.usage(Over::Moment) > track.entitlement))
 }
 
 impl Brain {
@@ -47,71 +65,119 @@ impl Brain {
             return Err(WhyNobody::Busy);
         };
         let alike = alike.and_then(|alike| alike.only(is_new));
-        let proving = self.held.iter().filter(|held| {
-            held.resource == resource
-                && held.victim == victim
-                && matches!(held.proof, Proof::Proving(_))
-        });
-        let alike = alike.unwrap_or(Culprits::NOBODY);
-        let joined = self.and_beginners(alike, resource, victim, proving.count());
+        let joined = self.with_who_begins(alike.unwrap_or(Culprits::NOBODY), resource, victim);
         (joined != Culprits::NOBODY)
             .then_some(joined)
             .ok_or(WhyNobody::Busy)
     }
 
-    /// Those who are to be held for the CPU, and who began in the same moment: of several who begin together the scheduler has one
-    /// run a little before the others. (Seen with four hogs of one thread each: the first was held after 58 ms, and the last after 149.)
+    /// Those who are to be held, and on the CPU who began in the same moment, if those and who is on trial already have just begun
+    /// too: of several who begin together the scheduler has one run a little before the others. Not where all are more than one
+    /// experiment holds. (Seen with four hogs of one thread each, of whom each got a slice in 20 ms: where each had to be blamed for
+    /// itself, the last was held 50 ms after the first; now 0 to 23.)
     pub(super) fn with_who_begins(
         &self,
         found: Culprits,
         resource: Resource,
         victim: GroupId,
     ) -> Culprits {
-        let harmed = self.track(victim);
-        let has_begun = |id| {
-            let suspect = self.track(id).zip(harmed);
-            suspect.is_some_and(|(track, harmed)| self.has_begun(track, harmed))
-        };
-        if resource == Resource::Cpu && found.iter().all(has_begun) {
-            self.and_beginners(found, resource, victim, 0)
-        } else {
-            found
-        }
-    }
-
-    /// Those, and who takes over from this victim and has just begun to; not those where all are more than one experiment holds, of
-    /// which there are so many `already`.
-    fn and_beginners(
-        &self,
-        found: Culprits,
-        resource: Resource,
-        victim: GroupId,
-        already: usize,
-    ) -> Culprits {
-        let Some(&at) = self.index.get(&victim) else {
+        let Some(harmed) = self.track(victim).filter(|_| resource == Resource::Cpu) else {
             return found;
         };
-        let harmed = &self.tracks[at];
-        let ledger = &harmed.strain(resource).ledger;
-        let begun = self.suspects(at, resource).filter(|track| {
-            track.is_container
-                && !track.protected
-                && self.has_begun(track, harmed)
-                && takes_over(track)
-                && track.exonerated(resource).is_none()
-                && ledger.mark(track.id).is_some_and(|mark| mark.score > 0.0)
-                && !self.is_moved(track.group, resource)
+        let proving = self.held.iter().filter(|held| {
+            held.resource == resource
+                && held.victim == victim
+                && matches!(held.proof, Proof::Proving(_))
+        });
+        let proving = proving.map(|held| held.aggressor);
+        let begun = |id| {
+            self.track(id)
+                .is_some_and(|one| has_begun(self, one, harmed))
+        };
+        let can_be_held = |id| self.first_step(resource, id, victim, found).is_some();
+        if !found.iter().chain(proving.clone()).all(begun)
+            || (found != Culprits::NOBODY && !found.iter().any(can_be_held))
+        {
+            return found;
+        }
+        let with = self.tracks.iter().filter(|track| {
+            has_begun(self, track, harmed)
+                && takes_its_part(track)
+                && self.is_free(track, harmed)
                 && found.iter().all(|id| id != track.id)
         });
-        if already + found.iter().count() + begun.clone().count() > JOINT {
+        if proving.count() + found.iter().count() + with.clone().count() > JOINT {
             return found;
         }
-        found.and(begun.map(|track| track.id))
+        found.and(with.map(|track| track.id))
     }
 
-    /// Whether this one has begun just now. One that was met with the victim has not come: the governor has.
-    fn has_begun(&self, track: &Track, harmed: &Track) -> bool {
-        (self.is_newcomer(track) && track.met > harmed.met) || begins(track)
+    /// How many times as much one who is held must do to this victim, that he alone is blamed for it and not those. If they have
+    /// all just begun, and taken over, they have been at it for less time than he. (Seen with two hogs, half a second apart: the
+    /// second was not held until 138 ms after it began.)
+    pub(super) fn margin_over(&self, found: Culprits, harmed: &Track, resource: Resource) -> f64 {
+        let margin = self.policy.detect.margin;
+        let is_new = |id| {
+            let track = self.track(id).filter(|track| takes_over(track));
+            track.is_some_and(|track| has_begun(self, track, harmed))
+        };
+        if resource == Resource::Cpu && found.iter().all(is_new) {
+            margin * margin
+        } else {
+            margin
+        }
+    }
+
+    /// Whether this one may be held for the CPU of that one, and is not yet.
+    fn is_free(&self, track: &Track, harmed: &Track) -> bool {
+        let group = |track: &Track| self.tree.groups.get(track.group);
+        track.is_container
+            && !track.protected
+            && track.id != harmed.id
+            && !same_pod(group(harmed), group(track))
+            && !self.is_moved(track.group, Resource::Cpu)
+            && self.exonerated_for(track, Resource::Cpu).is_none()
+    }
+
+    /// Whether another one than this held one is more likely to do what harm there is now to its victim's CPU: one whose step is on
+    /// trial; and for as long as that takes, one that has just begun, or is blamed far more. Then it is no reason to wait any longer,
+    /// whoever begins next. (Seen with containers that live for two seconds: the one before, which was gone, was tightened, and
+    /// 110 ms passed until that was judged.)
+    pub(super) fn is_stirred(&self, held: &Intervention) -> bool {
+        let mut others = self
+            .held
+            .iter()
+            .filter(|other| other.resource == Resource::Cpu && other.aggressor != held.aggressor);
+        let verify = held.verify(&self.policy);
+        let waits = |since: Time| self.now.since(since) < verify;
+        others.any(|other| matches!(other.proof, Proof::Proving(_)))
+            || held.stirred.is_some_and(waits)
+    }
+
+    /// Whether somebody who may be held for the CPU of this one's victim has just begun to take it, or is blamed far more.
+    pub(super) fn somebody_stirs(&self, held: &Intervention) -> bool {
+        let Some(harmed) = self.track(held.victim) else {
+            return false;
+        };
+        let begins = |track: &Track| {
+            takes_at_once(track) && has_begun(self, track, harmed) && self.is_free(track, harmed)
+        };
+        held.resource == Resource::Cpu
+            && (self.tracks.iter().any(begins) || self.does_less(held.aggressor, harmed))
+    }
+
+    /// Whether this victim blames another one, who may be held and is not, far more than this one.
+    pub(super) fn does_less(&self, aggressor: GroupId, harmed: &Track) -> bool {
+        let may_be_held = |id| {
+            self.track(id)
+                .is_some_and(|track| self.is_free(track, harmed))
+                && self
+                    .first_step(Resource::Cpu, id, harmed.id, Culprits::one(id))
+                    .is_some()
+        };
+        let (ledger, margin) = (&harmed.cpu.ledger, self.policy.detect.margin);
+        ledger.is_outdone(Culprits::one(aggressor), margin, may_be_held)
+            && ledger.culprits(margin, may_be_held).is_ok()
     }
 
     /// Those whose experiment others have joined: it begins anew, and their first step with it, which was made as if the others
@@ -174,5 +240,34 @@ impl Brain {
             }
         }
         beside.max(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::CpuUse;
+
+    #[test]
+    fn one_that_is_entitled_to_next_to_nothing_has_not_begun_with_a_hog_for_a_slice_that_it_used() {
+        let joins = |over_ms: u64, used_ms: u64, entitlement: f64, excess: f64| {
+            let mut track = Track::new(GroupId(1), Time(0));
+            for (at, used) in [(1_000, 0), (1_000 + over_ms, used_ms)] {
+                let usage = Span::from_millis(used);
+                let throttled = Span::ZERO;
+                track
+                    .cpu_use
+                    .push(Time(at * 1_000), CpuUse { usage, throttled });
+            }
+            (track.entitlement, track.excess) = (entitlement, excess);
+            takes_its_part(&track)
+        };
+        assert!(!joins(100, 4, 0.0, 0.02), "one slice");
+        assert!(
+            !joins(20, 4, 0.1, 0.07),
+            "one slice, of one that has just been met"
+        );
+        assert!(joins(100, 6, 0.05, -0.015));
+        assert!(!joins(100, 6, 0.07, -0.04), "it may have more");
     }
 }

@@ -1,12 +1,13 @@
 //! What is held: what is seen of it, what its judgement leads to, and what became of its writes.
 
 use super::brain::{Brain, SHORT, SPARE};
-use super::feed::{LITTLE, begins};
+use super::feed::LITTLE;
 use super::harm::SATISFIED;
-use super::intervention::{Intervention, Move, Proof, Seen, USAGE};
+use super::intervention::{Intervention, Proof, USAGE};
 use super::joint::{LEAST, TAKES_OVER};
 use super::ladder::{self, Place};
 use super::lever;
+use super::seen::{Move, Seen};
 use super::track::Track;
 use super::window::Over;
 use crate::model::{Bytes, End, EventKind, GroupId, Resource, Rung, Span, Verdict};
@@ -164,22 +165,6 @@ impl Brain {
         }
     }
 
-    /// Whether another one than this is more likely to do what harm there is now on the CPU: one that has just begun, or
-    /// one whose first step has not been judged yet.
-    fn is_stirred(&self, held: &Intervention) -> bool {
-        let mut others = self
-            .held
-            .iter()
-            .filter(|other| other.resource == Resource::Cpu && other.aggressor != held.aggressor);
-        others.any(|other| matches!(other.proof, Proof::Proving(_)))
-            || self.tracks.iter().any(|track| {
-                track.is_container
-                    && track.id != held.victim
-                    && begins(track)
-                    && !self.holds(track.id, Resource::Cpu)
-            })
-    }
-
     /// What a held one would take at once of the next step back, as a part of RAM: all of it where it
     /// stands at its limit and waits there.
     fn would_take(track: &Track, held: &Intervention) -> f64 {
@@ -320,6 +305,9 @@ impl Brain {
             let now = self.now;
             let since = &mut self.held[at].calm_since;
             *since = if disturbs { None } else { since.or(Some(now)) };
+            let stirs = self.somebody_stirs(&self.held[at]);
+            let since = &mut self.held[at].stirred;
+            *since = since.filter(|_| stirs).or(stirs.then_some(now));
             if self.outgrows(&self.held[at]) {
                 self.held[at].wanted = Some(now);
             }

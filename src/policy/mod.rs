@@ -16,6 +16,7 @@
 //! | `kill` | when does one have to die for the others to live? |
 //! | `shared` | how low may a slice go that holds others besides the aggressor? |
 //! | `lift` | what does the victim get, where the policy allows the idle rung? |
+//! | `seen` | what does one intervention see in one tick, and what may follow? |
 //! | `intervention` | did it help, shall it go on, when is it given back? |
 //! | `tasks` | who runs the host, or a slice, out of tasks? |
 //! | `pools` | where do one's tasks come from, and how many are left there? |
@@ -64,6 +65,7 @@ mod pools;
 mod pulses;
 mod reach;
 mod release;
+mod seen;
 mod shared;
 mod strain;
 mod suspects;

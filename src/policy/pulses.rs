@@ -14,9 +14,10 @@
 
 use super::brain::Brain;
 use super::feed::LITTLE;
-use super::intervention::{Intervention, Move, Proof, Seen, USAGE};
+use super::intervention::{Intervention, Proof, USAGE};
 use super::ladder::Place;
 use super::lever;
+use super::seen::{Move, Seen};
 use super::track::Track;
 use super::window::Over;
 use crate::model::{End, KnobValue, Knobs, Pulses, Resource, Span, Time};

@@ -2,8 +2,9 @@
 //! each with what is left of it. Nothing is decided here.
 
 use super::brain::{Brain, SPARE};
-use super::intervention::{Intervention, Proof, Seen};
+use super::intervention::{Intervention, Proof};
 use super::ladder::{self, Place};
+use super::seen::Seen;
 use super::track::Track;
 use super::window::Over;
 use crate::model::{ReleaseView, Resource, Span, Wait};

@@ -219,6 +219,15 @@ impl<'b> Contest<'b> {
         if same_pod(group(self.victim), group(track)) {
             return Fate::SamePod;
         }
+        let is_next = |found: &Culprits| found.iter().any(|id| id == track.id);
+        let with = self.found.unwrap_or(Culprits::one(track.id));
+        let step = || {
+            let first = brain.first_step(self.resource, track.id, self.victim.id, with);
+            first.map_or(Fate::NoLever, |_| Fate::Next)
+        };
+        if self.found.as_ref().is_ok_and(is_next) {
+            return step();
+        }
         let Some(mark) = one.mark else {
             return self.unmarked(track);
         };
@@ -229,24 +238,20 @@ impl<'b> Contest<'b> {
         if track.protected {
             return Fate::Protected;
         }
-        let is_next = |found: &Culprits| found.iter().any(|id| id == track.id);
-        let next = self.found.as_ref().is_ok_and(is_next);
-        if !next && let Some(left) = brain.exonerated_for(track, self.resource) {
+        if let Some(left) = brain.exonerated_for(track, self.resource) {
             return Fate::Exonerated {
                 left_s: left.as_secs_f64(),
             };
         }
         let margin = brain.policy.detect.margin;
-        if !next && mark.score * margin <= self.top {
+        if mark.score * margin <= self.top {
             let times = self.top / mark.score;
             return Fate::Behind { times, margin };
         }
         if matches!(self.found, Err(WhyNobody::NoMargin)) {
             return Fate::Crowd;
         }
-        let with = self.found.unwrap_or(Culprits::one(track.id));
-        let step = brain.first_step(self.resource, track.id, self.victim.id, with);
-        step.map_or(Fate::NoLever, |_| Fate::Next)
+        step()
     }
 
     /// One that nothing was summed of.

@@ -91,8 +91,7 @@ pub(super) struct Track {
 
 /// One that loses this part of its memory in a second while it waits for memory has it taken.
 const TAKEN: f64 = 0.005;
-/// One that stalls for a part of the time like this, though the host has CPU to spare, is taken to get
-/// less than it needs.
+/// Who stalls for this part of the time, though the host has CPU to spare, is taken to get less than it needs.
 const STALLED: f64 = 0.1;
 /// One that waits this many times as long as the others use the CPU may have waited for them: both are measured to a
 /// scheduler's tick.
@@ -238,9 +237,11 @@ impl Track {
 
     /// CPUs used.
     pub(super) fn usage(&self, over: Over) -> f64 {
-        self.cpu_use.change(over).map_or(0.0, |change| {
-            change.to.usage.advance(change.from.usage).over(change.over)
-        })
+        let used = |c: Change<CpuUse>| c.to.usage.advance(c.from.usage).over(c.over);
+        match over {
+            Over::Moment => self.cpu_use.used_at_once(),
+            _ => self.cpu_use.change(over).map_or(0.0, used),
+        }
     }
 
     /// Throttled time per time, summed over CPUs.

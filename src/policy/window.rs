@@ -2,9 +2,10 @@
 //!
 //! Each ring keeps points at least a tenth of its span apart, so that twelve of them reach back
 //! over the whole span whatever the tick is. A rate is the difference of the newest point and the
-//! youngest one that is at least a span old; while history is shorter, of the oldest there is.
+//! youngest one that is at least a span old; while history is shorter, of the oldest there is. Only the
+//! CPU that was used at once is of the last 100 ms to the point.
 
-use crate::model::{Span, Time};
+use crate::model::{CpuUse, Span, Time};
 
 /// The spans that are kept at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +194,31 @@ impl<P: Copy> Windows<P> {
     }
 }
 
+impl Windows<CpuUse> {
+    /// CPUs used in the last 100 ms: what was used between two readings is taken to be spread evenly over the time
+    /// between them. (Seen with readings 200 ms apart in calm, as many containers make them: over the whole time back to the
+    /// reading before a hog had used less than it may until it had run for 128 ms.)
+    pub(super) fn used_at_once(&self) -> f64 {
+        let Some(newest) = self.newest else {
+            return 0.0;
+        };
+        let edge = newest.at - SPANS[0];
+        let used =
+            |from: &Point<CpuUse>, to: &Point<CpuUse>| to.value.usage.advance(from.value.usage);
+        let younger = self.rings[0].iter().find(|point| point.at > edge);
+        let younger = younger.unwrap_or(&newest);
+        let older = self.rings[0]
+            .iter()
+            .take_while(|point| point.at <= edge)
+            .last();
+        let Some(older) = older else {
+            return used(younger, &newest).over(newest.at.since(younger.at));
+        };
+        let within = younger.at.since(edge).over(younger.at.since(older.at));
+        (used(younger, &newest) + used(older, younger).scaled(within)).over(SPANS[0])
+    }
+}
+
 impl Windows<Span> {
     /// The rate of a cumulative span (stall, CPU time): time per time. Zero before two readings.
     pub(super) fn rate(&self, over: Over) -> f64 {
@@ -251,6 +277,34 @@ mod tests {
         assert!((windows.rate(Over::Ten) - 0.5).abs() < 0.01);
         assert!(windows.whole(Over::Ten).is_none());
         assert!(windows.whole(Over::Moment).is_some());
+    }
+
+    #[test]
+    fn what_was_used_since_a_reading_long_ago_is_spread_evenly_over_the_time_since() {
+        let mut windows = Windows::new();
+        let mut read = |ms: u64, used_ms: u64| {
+            let usage = Span::from_millis(used_ms);
+            windows.push(
+                Time(ms * 1_000),
+                CpuUse {
+                    usage,
+                    throttled: Span::ZERO,
+                },
+            );
+            windows.used_at_once()
+        };
+        assert_eq!(read(1_000, 0), 0.0, "one reading is no rate");
+        assert!(
+            (read(1_050, 10) - 0.2).abs() < 0.01,
+            "a short history is used as it is"
+        );
+        assert!((read(1_250, 50) - 0.2).abs() < 0.01);
+        // 60 ms ago the last of 200 ms in which 40 were used: 8 of them in the last 40.
+        assert!((read(1_310, 80) - 0.38).abs() < 0.01);
+        // The reading is 100 ms old.
+        assert!((read(1_350, 100) - 0.5).abs() < 0.01);
+        // All of it is within one.
+        assert!((read(2_350, 1_100) - 1.0).abs() < 0.01);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 
 use super::world::World;
 use crate::model::{
-    Bytes, EventKind, Group, GroupId, Knob, KnobValue, Policy, Role, Span, Time, Verdict,
+    Bytes, EventKind, Group, GroupId, Knob, KnobValue, Policy, Resource, Role, Span, Time, Verdict,
 };
-use crate::policy::track::tests::container;
+use crate::policy::blame::Culprits;
+use crate::policy::track::tests::{container, pod_container};
 
 /// Lets it go on for so long while this one stalls a lot, whatever runs beside it.
 fn moaning(world: &mut World, path: &str, seconds: f64) {
@@ -365,6 +366,8 @@ fn who_begins_with_one_who_is_blamed_is_held_with_it_and_nobody_who_was_there_be
         world.tick();
         assert!(world.now < Time(12_000_000), "{:?}", world.told);
     }
+    // One slice is nobody's part: it is looked at once more.
+    world.tick();
     let held: Vec<GroupId> = world.brain.held().map(|held| held.aggressor).collect();
     assert_eq!(held.len(), 2, "{:?}", world.told);
     assert!(held.contains(&world.id("/hog")) && held.contains(&world.id("/with")));
@@ -408,4 +411,105 @@ fn who_takes_a_little_is_known_to_need_it_only_where_a_tenth_is_left() {
         let small = world.brain.track(world.id("/small")).unwrap();
         assert_eq!(small.demand.get() > 0.05, known, "{}", small.demand.get());
     }
+}
+
+#[test]
+fn one_does_less_than_another_who_has_begun_and_may_be_held() {
+    let mut groups = ["/victim", "/hog", "/other"].map(|path| container(path, 100));
+    for may_be_held in [true, false] {
+        groups[2].protected = !may_be_held;
+        let mut world = World::new(&groups, Policy::default());
+        world.life("/victim").wants = 0.8;
+        world.run(10.0);
+        world.life("/hog").wants = 8.0;
+        // It is held, and whether that helps is being looked at: nobody else is held meanwhile.
+        world.run(0.24);
+        assert!(world.wrote("/hog", Knob::CpuWeight), "{:?}", world.told);
+        let does_less = |world: &World| {
+            let victim = world.brain.track(world.id("/victim")).unwrap();
+            world.brain.does_less(world.id("/hog"), victim)
+        };
+        assert!(!does_less(&world));
+        world.life("/other").wants = 8.0;
+        world.run(0.12);
+        assert!(!world.wrote("/other", Knob::CpuWeight), "{:?}", world.told);
+        assert_eq!(does_less(&world), may_be_held, "{:?}", world.told);
+    }
+}
+
+#[test]
+fn who_has_just_begun_is_outdone_only_by_one_who_did_still_more() {
+    let groups = ["/victim", "/hog", "/other"].map(|path| container(path, 100));
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/victim").wants = 0.8;
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(1.0);
+    world.life("/other").wants = 8.0;
+    world.run(0.06);
+    let margin_over = |path, resource| {
+        let harmed = world.brain.track(world.id("/victim")).unwrap();
+        let found = Culprits::one(world.id(path));
+        world.brain.margin_over(found, harmed, resource)
+    };
+    let margin = Policy::default().detect.margin;
+    assert_eq!(margin_over("/other", Resource::Cpu), margin * margin);
+    assert_eq!(margin_over("/other", Resource::Io), margin);
+    assert_eq!(margin_over("/hog", Resource::Cpu), margin);
+}
+
+#[test]
+fn one_that_is_moved_along_with_a_held_one_does_not_keep_it_from_being_tightened() {
+    let groups = [
+        container("/victim", 100),
+        pod_container("/pod/one", "pod"),
+        pod_container("/pod/two", "pod"),
+    ];
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/victim").wants = 0.8;
+    world.run(10.0);
+    world.life("/pod/one").wants = 8.0;
+    world.run(1.0);
+    assert!(world.wrote("/pod", Knob::CpuWeight), "{:?}", world.told);
+    world.life("/pod/one").wants = 0.0;
+    world.life("/pod/two").wants = 8.0;
+    world.life("/victim").wants = 0.5;
+    moaning(&mut world, "/victim", 0.06);
+    assert!(
+        !world.brain.is_stirred(&world.brain.held[0]),
+        "{:?}",
+        world.told
+    );
+    moaning(&mut world, "/victim", 0.44);
+    let victim = world.brain.track(world.id("/victim")).unwrap();
+    assert!(!world.brain.does_less(world.id("/pod/one"), victim));
+    assert!(
+        !world.brain.is_stirred(&world.brain.held[0]),
+        "{:?}",
+        world.told
+    );
+}
+
+#[test]
+fn those_who_begin_one_after_the_other_keep_one_who_is_held_from_being_tightened_but_for_a_while() {
+    let others: Vec<String> = (0..40).map(|n| format!("/other-{n}")).collect();
+    let mut groups = vec![container("/victim", 100), container("/hog", 100)];
+    groups.extend(others.iter().map(|path| container(path, 100)));
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/victim").wants = 0.8;
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(1.0);
+    assert!(!world.brain.is_stirred(&world.brain.held[0]));
+    let mut waits = Vec::new();
+    // Each for a tick, and less than a slice: too little to be held for.
+    for other in &others {
+        world.life(other).wants = 0.2;
+        world.tick();
+        world.life(other).wants = 0.0;
+        assert_eq!(world.brain.held.len(), 1, "{:?}", world.told);
+        waits.push(world.brain.is_stirred(&world.brain.held[0]));
+    }
+    assert!(waits[..19].iter().all(|waits| *waits), "{waits:?}");
+    assert!(!waits[22..].iter().any(|waits| *waits), "{waits:?}");
 }

@@ -7,8 +7,9 @@ use crate::model::{
     Span, Time, Verdict, Weight, WhyNobody, Written,
 };
 use crate::policy::blame::Culprits;
-use crate::policy::intervention::{Intervention, Move, Proof};
+use crate::policy::intervention::{Intervention, Proof};
 use crate::policy::ladder::Place;
+use crate::policy::seen::Move;
 use crate::policy::track::tests::{container, pod_container, service};
 
 /// A pair under attack, until the hog is held.

@@ -1,0 +1,80 @@
+//! What one intervention sees of the world in one tick, and what may follow from it.
+
+use super::ladder::Place;
+use crate::model::{Span, Time, Verdict};
+
+/// What is seen of the world by one intervention in one tick.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub now: Time,
+    /// Nothing speaks for it any more: a side of it is gone, the lever moves somebody else too, or
+    /// the policy does not allow it now.
+    pub groundless: bool,
+    /// The victim's cumulative harm.
+    pub total: Span,
+    /// When harm was measured last.
+    pub measured_at: Time,
+    /// How much of the time since the latest step settled the victim's harm was measured.
+    pub measured: Span,
+    /// The victim's harm rate since the latest step settled, else over two seconds.
+    pub harm: f64,
+    /// Somebody's bucket alarms for whose harm the aggressor is to blame.
+    pub alarmed: bool,
+    /// What is tolerated without regard to what earlier rungs left.
+    pub tolerance: f64,
+    /// How long nobody has been harmed whom this concerns.
+    pub calm_for: Span,
+    /// The aggressor rests of its own accord: it neither takes nor wants.
+    pub rests: bool,
+    /// Likewise, over the last two seconds.
+    pub rested: bool,
+    /// The victim gets what it is entitled to, but is behind by what was kept from it before: what is due to it waits.
+    pub behind: bool,
+    /// The victim had all that it needs in the last 100 ms, and nobody else is held for it who was proved.
+    pub served: bool,
+    /// It still wants what this holds back.
+    pub wants: bool,
+    /// It gets less than it is entitled to, and waits.
+    pub starves: bool,
+    /// Another suspect took over what this one gave up.
+    pub relayed: bool,
+    /// New harm is more likely the doing of another one: who has just begun, is blamed far more, or whose experiment runs.
+    pub stirred: bool,
+    /// The aggressor still has more than the latest step leaves it: reclaim is under way.
+    pub pending: bool,
+    /// Memory is short: what was lost before the step comes back slowly.
+    pub short: bool,
+    pub tighter: Option<Place>,
+    /// What may follow a weight that has not reached its aggressor, who still takes more than it may.
+    pub beyond: Option<Place>,
+    /// Where what stands does not reach it because it runs in real time: to freeze it does.
+    pub frozen: Option<Place>,
+    pub looser: Option<Place>,
+    pub raised: Option<Place>,
+}
+
+/// What to do with an intervention.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Move {
+    Keep,
+    /// The experiment ended well, or undecided; nothing is written.
+    Judge(Verdict),
+    /// The experiment goes on for a while: what was kept from the victim before still shows.
+    GoOn,
+    /// One step further, as a new experiment.
+    Tighten(Place),
+    /// The first step changed nothing about the suspect: a rung that does, as the same experiment.
+    Reach(Place),
+    /// The last step brought nothing: back to where it was.
+    StepBack(Place),
+    /// The first step brought nothing: everything is undone.
+    Exonerate,
+    /// One step on the way back.
+    Loosen(Place),
+    /// More for one that starves; it stays held.
+    Raise(Place),
+    /// Harm came back on the way back.
+    Retighten(Place),
+    /// Put the originals back.
+    Release,
+}
