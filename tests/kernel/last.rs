@@ -29,7 +29,8 @@ fn oom_kills() -> u64 {
 }
 
 /// `memory.high` makes each thread wait for up to two seconds for each quarter of a megabyte. Eight hundred of them
-/// grow on; and with half of the usual reserve what is left when they are met is surely too little for them.
+/// grow on; and with three eighths of the usual reserve what is left when they are met is too little for them. (With half of it 6.1
+/// once made them wait in time.)
 fn memory() {
     table::head(&[
         "800 threads that grow, no swap",
@@ -44,7 +45,7 @@ fn memory() {
         let bomb = rig.group("bomb");
         let originals = bomb.knobs();
         let daemon = rig.governor(&format!(
-            "[cpu]\nenforce = false\n[pids]\nenforce = false\n[memory]\nreserve = \"4%\"\nkill = {kill}\n"
+            "[cpu]\nenforce = false\n[pids]\nenforce = false\n[memory]\nreserve = \"3%\"\nkill = {kill}\n"
         ));
         let client = Load::start(
             &victim,

@@ -193,8 +193,8 @@ struct Pair {
 }
 
 fn pair(rig: &Rig, policy: &str, victim_for: u32) -> Pair {
-    let victim = rig.group("victim");
-    let hog = rig.group("hog");
+    let victim = rig.container("victim");
+    let hog = rig.container("hog");
     let governor = rig.governor(policy);
     let work = heavy_victim(&victim, victim_for);
     Pair {

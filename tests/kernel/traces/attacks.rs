@@ -17,8 +17,8 @@ pub(super) fn hog(rig: &Rig) -> Daemon {
 }
 
 pub(super) fn light_victim(rig: &Rig) -> Daemon {
-    let victim = rig.group("victim");
-    let hog = rig.group("hog");
+    let victim = rig.container("victim");
+    let hog = rig.container("hog");
     let governor = rig.governor("");
     let _work = work(&victim, "5ms", 22);
     seconds(4);
@@ -28,8 +28,8 @@ pub(super) fn light_victim(rig: &Rig) -> Daemon {
 }
 
 pub(super) fn two_hogs(rig: &Rig) -> Daemon {
-    let victim = rig.group("victim");
-    let hogs = [rig.group("one"), rig.group("two")];
+    let victim = rig.container("victim");
+    let hogs = [rig.container("one"), rig.container("two")];
     let governor = rig.governor("");
     let _work = heavy_victim(&victim, 20);
     let spinners = hogs.each_ref().map(|hog| spin(hog, 4, 7_000));
@@ -40,8 +40,8 @@ pub(super) fn two_hogs(rig: &Rig) -> Daemon {
 
 /// The second comes a moment after the first, and the victim rests between its requests.
 pub(super) fn two_light(rig: &Rig) -> Daemon {
-    let victim = rig.group("victim");
-    let (one, two) = (rig.group("one"), rig.group("two"));
+    let victim = rig.container("victim");
+    let (one, two) = (rig.container("one"), rig.container("two"));
     let governor = rig.governor("");
     let _work = work(&victim, "10ms", 18);
     seconds(4);
@@ -55,8 +55,8 @@ pub(super) fn two_light(rig: &Rig) -> Daemon {
 }
 
 pub(super) fn relay(rig: &Rig) -> Daemon {
-    let victim = rig.group("victim");
-    let (one, two) = (rig.group("one"), rig.group("two"));
+    let victim = rig.container("victim");
+    let (one, two) = (rig.container("one"), rig.container("two"));
     let governor = rig.governor("");
     let _work = heavy_victim(&victim, 24);
     let bursts = "burst --threads 4 --on 600ms --every 1200ms --for 10s";
@@ -96,7 +96,7 @@ pub(super) fn guarantee(rig: &Rig) -> Daemon {
 
 /// The hog is entitled to half, and all of that is to be guaranteed.
 pub(super) fn half_weight(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.group("victim"), rig.group("hog"));
+    let (victim, hog) = (rig.container("victim"), rig.container("hog"));
     let governor = rig.governor("[cpu]\nguarantee = \"100%\"\nweight_floor = 15\n");
     let _work = work(&victim, "10ms", 20);
     seconds(4);
@@ -107,7 +107,7 @@ pub(super) fn half_weight(rig: &Rig) -> Daemon {
 
 /// The hog's own weight is the least that the policy allows to write.
 pub(super) fn low_weight(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.group("victim"), rig.group("hog"));
+    let (victim, hog) = (rig.container("victim"), rig.container("hog"));
     hog.write("cpu.weight", "30");
     let governor = rig.governor("[cpu]\nweight_floor = 30\ncap = false\n");
     let _work = heavy_victim(&victim, 14);
@@ -118,7 +118,7 @@ pub(super) fn low_weight(rig: &Rig) -> Daemon {
 
 /// The hog's weight is a hundred times the victim's.
 pub(super) fn high_weight(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.group("victim"), rig.group("hog"));
+    let (victim, hog) = (rig.container("victim"), rig.container("hog"));
     hog.write("cpu.weight", "10000");
     let governor = rig.governor("[cpu]\nguarantee = \"100%\"\n");
     let _work = work(&victim, "20ms", 18);
@@ -130,7 +130,7 @@ pub(super) fn high_weight(rig: &Rig) -> Daemon {
 
 /// Weights so small that there are few between them.
 pub(super) fn small_weights(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.group("victim"), rig.group("hog"));
+    let (victim, hog) = (rig.container("victim"), rig.container("hog"));
     victim.write("cpu.weight", "5");
     hog.write("cpu.weight", "4");
     let governor = rig.governor("");
@@ -142,8 +142,11 @@ pub(super) fn small_weights(rig: &Rig) -> Daemon {
 
 /// Victim and hog share a slice, and the slice shares the CPU with one that the policy protects.
 pub(super) fn nested(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.group("a.slice/victim"), rig.group("a.slice/hog"));
-    let beside = rig.group("b.slice/beside");
+    let (victim, hog) = (
+        rig.container("a.slice/victim"),
+        rig.container("a.slice/hog"),
+    );
+    let beside = rig.container("b.slice/beside");
     let policy = format!("[[protect]]\npath = \"{}/b.slice/*\"\n", rig.path());
     let governor = rig.governor_over(&[&format!("{}/*/*", rig.path())], &policy);
     let _work = work(&victim, "6ms", 22);
@@ -157,7 +160,7 @@ pub(super) fn nested(rig: &Rig) -> Daemon {
 
 /// The victim's own weight is raised beside the hog's, which is enough.
 pub(super) fn lifted(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.group("victim"), rig.group("hog"));
+    let (victim, hog) = (rig.container("victim"), rig.container("hog"));
     let governor = rig.governor("[cpu]\nidle = true\n");
     let _work = work(&victim, "5ms", 20);
     seconds(4);
@@ -168,9 +171,9 @@ pub(super) fn lifted(rig: &Rig) -> Daemon {
 
 /// The victim shares its slice, so that its weight cannot be raised alone.
 pub(super) fn idle_rung(rig: &Rig) -> Daemon {
-    let victim = rig.group("v.slice/victim");
-    rig.group("v.slice/other");
-    let hog = rig.group("hog");
+    let victim = rig.container("v.slice/victim");
+    rig.container("v.slice/other");
+    let hog = rig.container("hog");
     let containers = ["v.slice/*", "hog"].map(|name| format!("{}/{name}", rig.path()));
     let governor = rig.governor_over(&[&containers[0], &containers[1]], "[cpu]\nidle = true\n");
     let _work = work(&victim, "5ms", 24);
@@ -198,9 +201,9 @@ pub(super) fn no_cap(rig: &Rig) -> Daemon {
 
 /// Victim and hog in slices of their own, and somebody else in the hog's.
 fn apart(rig: &Rig) -> (Group, Group, Group) {
-    let victim = rig.group("a.slice/victim");
-    let hog = rig.group("b.slice/hog");
-    (victim, hog, rig.group("b.slice/other"))
+    let victim = rig.container("a.slice/victim");
+    let hog = rig.container("b.slice/hog");
+    (victim, hog, rig.container("b.slice/other"))
 }
 
 /// A governor over what is [`apart`], with that somebody protected: no weight reaches.
@@ -239,9 +242,9 @@ pub(super) fn other_wakes(rig: &Rig) -> Daemon {
 
 /// The hog's slice has a service of the host in it, and the victim one of its own.
 pub(super) fn beside_services(rig: &Rig) -> Daemon {
-    let victim = rig.group("a.slice/victim");
-    let hog = rig.group("b.slice/hog");
-    let service = rig.group("b.slice/host.service");
+    let victim = rig.container("a.slice/victim");
+    let hog = rig.container("b.slice/hog");
+    let service = rig.container("b.slice/host.service");
     let containers = ["a.slice/victim", "b.slice/hog"].map(|at| format!("{}/{at}", rig.path()));
     let governor = rig.governor_over(&[&containers[0], &containers[1]], "");
     let _work = heavy_victim(&victim, 26);
@@ -254,9 +257,9 @@ pub(super) fn beside_services(rig: &Rig) -> Daemon {
 
 /// The same with a victim that is harmed a little, and a policy that guarantees the hog a lot.
 pub(super) fn beside_services_mildly(rig: &Rig) -> Daemon {
-    let victim = rig.group("a.slice/victim");
-    let hog = rig.group("b.slice/hog");
-    let _service = rig.group("b.slice/host.service");
+    let victim = rig.container("a.slice/victim");
+    let hog = rig.container("b.slice/hog");
+    let _service = rig.container("b.slice/host.service");
     let containers = ["a.slice/victim", "b.slice/hog"].map(|at| format!("{}/{at}", rig.path()));
     let policy = "[cpu]\nguarantee = \"60%\"\n";
     let governor = rig.governor_over(&[&containers[0], &containers[1]], policy);
@@ -279,7 +282,7 @@ pub(super) fn cap(rig: &Rig) -> Daemon {
 /// Two threads in real time for 80 of every 200 ms: no weight and no cap reaches them, pulses do, and they are tried
 /// back while the hog goes on.
 pub(super) fn real_time(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.group("victim"), rig.group("hog"));
+    let (victim, hog) = (rig.container("victim"), rig.container("hog"));
     let governor = rig.governor("");
     let _work = work(&victim, "5ms", 32);
     seconds(4);
@@ -341,7 +344,7 @@ pub(super) fn own_quota_low(rig: &Rig) -> Daemon {
 /// The cap stands at its floor when somebody else begins, who is no container.
 pub(super) fn cap_floor(rig: &Rig) -> Daemon {
     let (victim, hog, _other) = apart(rig);
-    let outside = rig.group("c.slice/outside.service");
+    let outside = rig.container("c.slice/outside.service");
     let governor = governor_apart(rig, "");
     let _work = heavy_victim(&victim, 16);
     let _spinners = spin(&hog, 8, 9_000);
@@ -352,8 +355,8 @@ pub(super) fn cap_floor(rig: &Rig) -> Daemon {
 }
 
 pub(super) fn newcomer(rig: &Rig) -> Daemon {
-    let victim = rig.group("a.slice/victim");
-    rig.group("b.slice/other");
+    let victim = rig.container("a.slice/victim");
+    rig.container("b.slice/other");
     let governor = governor_apart(rig, "");
     let _work = heavy_victim(&victim, 14);
     spin(&rig.group("b.slice/build"), 4, 2_000).finish();
@@ -366,7 +369,7 @@ pub(super) fn pod(rig: &Rig) -> Daemon {
     let burstable = "kubepods.slice/kubepods-burstable.slice/kubepods-burstable";
     let container = |pod: &str, id: char| {
         let id = id.to_string().repeat(16);
-        rig.group(&format!(
+        rig.container(&format!(
             "{burstable}-pod{pod}.slice/cri-containerd-{id}.scope"
         ))
     };
@@ -389,8 +392,8 @@ pub(super) fn protected_hog(rig: &Rig) -> Daemon {
 }
 
 pub(super) fn protected_service(rig: &Rig) -> Daemon {
-    let service = rig.group("login.service");
-    let hog = rig.group("hog");
+    let service = rig.container("login.service");
+    let hog = rig.container("hog");
     let policy = format!("[[protect]]\npath = \"{}/*.service\"\n", rig.path());
     let governor = rig.governor_over(&[&format!("{}/hog", rig.path())], &policy);
     let _work = heavy_victim(&service, 20);
@@ -404,7 +407,7 @@ const MEMORY_ONLY: &str = "[cpu]\nenforce = false\n";
 
 /// A database is large and steady, and it is the other one that grows.
 pub(super) fn memory_runaway(rig: &Rig) -> Daemon {
-    let (database, hog) = (rig.group("database"), rig.group("hog"));
+    let (database, hog) = (rig.container("database"), rig.container("hog"));
     let large = "victim request --working-set 600MiB --pages 16 --every 100ms --for 60s";
     let _work = Load::start(&database, large);
     seconds(3);
@@ -419,7 +422,7 @@ pub(super) fn memory_runaway(rig: &Rig) -> Daemon {
 const TASKS_ONLY: &str = "[cpu]\nenforce = false\n[memory]\nenforce = false\n";
 
 pub(super) fn fork_bomb(rig: &Rig) -> Daemon {
-    let (victim, bomb) = (rig.group("victim"), rig.group("bomb"));
+    let (victim, bomb) = (rig.container("victim"), rig.container("bomb"));
     let _small = SmallHost::with_room_for(3_000);
     let governor = rig.governor(TASKS_ONLY);
     let _work = work(&victim, "5ms", 30);
@@ -430,7 +433,7 @@ pub(super) fn fork_bomb(rig: &Rig) -> Daemon {
 }
 
 pub(super) fn task_leak(rig: &Rig) -> Daemon {
-    let (victim, leaky) = (rig.group("victim"), rig.group("leaky"));
+    let (victim, leaky) = (rig.container("victim"), rig.container("leaky"));
     let _small = SmallHost::with_room_for(300);
     let governor = rig.governor(&format!("{TASKS_ONLY}[pids]\nfloor = 16\n"));
     let _work = work(&victim, "5ms", 30);
@@ -442,7 +445,7 @@ pub(super) fn task_leak(rig: &Rig) -> Daemon {
 
 /// One that has many begins to start more, and little is left.
 pub(super) fn task_room(rig: &Rig) -> Daemon {
-    let (victim, leaky) = (rig.group("victim"), rig.group("leaky"));
+    let (victim, leaky) = (rig.container("victim"), rig.container("leaky"));
     let _small = SmallHost::with_room_for(400);
     let governor = rig.governor(&format!("{TASKS_ONLY}[pids]\nfloor = 16\n"));
     let _work = work(&victim, "5ms", 32);
@@ -455,7 +458,7 @@ pub(super) fn task_room(rig: &Rig) -> Daemon {
 
 /// A newcomer starts some, while another has had most of what there is for long.
 pub(super) fn task_share(rig: &Rig) -> Daemon {
-    let (large, newcomer) = (rig.group("large"), rig.group("newcomer"));
+    let (large, newcomer) = (rig.container("large"), rig.container("newcomer"));
     let _small = SmallHost::with_room_for(500);
     let _many = Load::start(&large, "hog tasks --rate 2000 --max 400 --for 40s");
     seconds(2);
@@ -468,8 +471,8 @@ pub(super) fn task_share(rig: &Rig) -> Daemon {
 
 /// Five leak alike, so that none of them stands out.
 pub(super) fn task_crowd(rig: &Rig) -> Daemon {
-    let victim = rig.group("victim");
-    let crowd = ["a", "b", "c", "d", "e"].map(|name| rig.group(name));
+    let victim = rig.container("victim");
+    let crowd = ["a", "b", "c", "d", "e"].map(|name| rig.container(name));
     let _small = SmallHost::with_room_for(900);
     let governor = rig.governor(&format!("{TASKS_ONLY}[pids]\nfloor = 16\n"));
     let _work = work(&victim, "5ms", 30);
@@ -484,7 +487,7 @@ pub(super) fn task_crowd(rig: &Rig) -> Daemon {
 
 /// A bomb whose own limit would come too late.
 pub(super) fn task_limit_higher(rig: &Rig) -> Daemon {
-    let (victim, bomb) = (rig.group("victim"), rig.group("bomb"));
+    let (victim, bomb) = (rig.container("victim"), rig.container("bomb"));
     let _small = SmallHost::with_room_for(1_040);
     bomb.write("pids.max", "1000");
     let governor = rig.governor(TASKS_ONLY);
@@ -497,7 +500,7 @@ pub(super) fn task_limit_higher(rig: &Rig) -> Daemon {
 
 /// The hog stands at its limit and wants more, and there is no room for more.
 pub(super) fn memory_no_room(rig: &Rig) -> Daemon {
-    let (database, hog) = (rig.group("database"), rig.group("hog"));
+    let (database, hog) = (rig.container("database"), rig.container("hog"));
     let large = "victim request --working-set 700MiB --pages 16 --every 100ms --for 60s";
     let _work = Load::start(&database, large);
     seconds(3);
@@ -525,17 +528,17 @@ pub(super) fn memory_ladder(rig: &Rig) -> Daemon {
 /// A database, and idle containers that make the shares small.
 fn crowded(rig: &Rig, database: &str) -> Load {
     for idle in ["x", "y", "z"] {
-        rig.group(idle);
+        rig.container(idle);
     }
     let large = "victim request --pages 16 --every 100ms --for 60s --working-set";
-    let load = Load::start(&rig.group("database"), &format!("{large} {database}"));
+    let load = Load::start(&rig.container("database"), &format!("{large} {database}"));
     seconds(5);
     load
 }
 
 /// The hog has a limit of its own, which is above ours: the way back ends there.
 pub(super) fn memory_own_limit(rig: &Rig) -> Daemon {
-    let hog = rig.group("hog");
+    let hog = rig.container("hog");
     hog.write("memory.high", "1150M");
     let _work = crowded(rig, "700MiB");
     let governor = rig.governor(&format!("{MEMORY_ONLY}[memory]\nfloor = \"900MiB\"\n"));
@@ -547,7 +550,7 @@ pub(super) fn memory_own_limit(rig: &Rig) -> Daemon {
 
 /// The hog has a limit of its own, which is the least that the policy allows to write.
 pub(super) fn memory_low_limit(rig: &Rig) -> Daemon {
-    let hog = rig.group("hog");
+    let hog = rig.container("hog");
     hog.write("memory.high", "900M");
     let _work = crowded(rig, "1000MiB");
     let governor = rig.governor(&format!("{MEMORY_ONLY}[memory]\nfloor = \"900MiB\"\n"));
@@ -559,7 +562,7 @@ pub(super) fn memory_low_limit(rig: &Rig) -> Daemon {
 
 /// The limit stands at its floor, and the hog has no swap to begin with.
 pub(super) fn memory_no_swap(rig: &Rig) -> Daemon {
-    let (one, leak) = (rig.group("one"), rig.group("leak"));
+    let (one, leak) = (rig.container("one"), rig.container("leak"));
     one.write("memory.swap.max", "0");
     let short = "[memory]\nfloor = \"1300MiB\"\n[detect]\nverify = \"50ms\"\n";
     let governor = rig.governor(&format!("{MEMORY_ONLY}{short}"));
@@ -573,8 +576,10 @@ pub(super) fn memory_no_swap(rig: &Rig) -> Daemon {
 
 /// Fourteen that take turns: each is the only one to blame for a moment, and none stands out.
 pub(super) fn relay_of_many(rig: &Rig) -> Daemon {
-    let victim = rig.group("victim");
-    let many: Vec<Group> = (0..14).map(|n| rig.group(&format!("turn-{n}"))).collect();
+    let victim = rig.container("victim");
+    let many: Vec<Group> = (0..14)
+        .map(|n| rig.container(&format!("turn-{n}")))
+        .collect();
     let governor = rig.governor("");
     let _work = heavy_victim(&victim, 16);
     let mut turns = Vec::new();

@@ -9,7 +9,7 @@ use crate::scene::heavy_victim;
 
 /// One grows, another is large, and there is memory for both.
 pub(super) fn memory_with_room(rig: &Rig) -> Daemon {
-    let (database, build) = (rig.group("database"), rig.group("build"));
+    let (database, build) = (rig.container("database"), rig.container("build"));
     let large = "victim request --working-set 600MiB --pages 16 --every 100ms --for 30s";
     let _work = Load::start(&database, large);
     let governor = rig.governor("[cpu]\nenforce = false\n");
@@ -21,7 +21,7 @@ pub(super) fn memory_with_room(rig: &Rig) -> Daemon {
 
 /// A bomb that its own limit stops long before the slice runs out.
 pub(super) fn own_task_limit(rig: &Rig) -> Daemon {
-    let (victim, bomb) = (rig.group("victim"), rig.group("bomb"));
+    let (victim, bomb) = (rig.container("victim"), rig.container("bomb"));
     let _small = SmallHost::with_room_for(3_000);
     bomb.write("pids.max", "200");
     let governor = rig.governor("[cpu]\nenforce = false\n");
@@ -34,7 +34,7 @@ pub(super) fn own_task_limit(rig: &Rig) -> Daemon {
 
 /// A server that starts a hundred threads at once.
 pub(super) fn many_threads(rig: &Rig) -> Daemon {
-    let (victim, server) = (rig.group("victim"), rig.group("server"));
+    let (victim, server) = (rig.container("victim"), rig.container("server"));
     let governor = rig.governor("");
     let _work = work(&victim, "5ms", 12);
     seconds(3);
@@ -44,8 +44,8 @@ pub(super) fn many_threads(rig: &Rig) -> Daemon {
 }
 
 pub(super) fn crowd(rig: &Rig) -> Daemon {
-    let victim = rig.group("victim");
-    let crowd = ["a", "b", "c", "d", "e", "f"].map(|name| rig.group(name));
+    let victim = rig.container("victim");
+    let crowd = ["a", "b", "c", "d", "e", "f"].map(|name| rig.container(name));
     let governor = rig.governor("");
     let _work = heavy_victim(&victim, 14);
     let spinners = crowd.each_ref().map(|one| spin(one, 1, 4_000));
@@ -55,8 +55,8 @@ pub(super) fn crowd(rig: &Rig) -> Daemon {
 }
 
 pub(super) fn alone(rig: &Rig) -> Daemon {
-    let hog = rig.group("hog");
-    rig.group("idle");
+    let hog = rig.container("hog");
+    rig.container("idle");
     let governor = rig.governor("");
     seconds(2);
     spin(&hog, 8, 8_000).finish();
@@ -65,7 +65,7 @@ pub(super) fn alone(rig: &Rig) -> Daemon {
 }
 
 pub(super) fn own_quota(rig: &Rig) -> Daemon {
-    let (limited, busy) = (rig.group("limited"), rig.group("busy"));
+    let (limited, busy) = (rig.container("limited"), rig.container("busy"));
     limited.write("cpu.max", "20000 100000");
     let governor = rig.governor("");
     let _neighbour = work(&busy, "20ms", 14);
@@ -76,8 +76,8 @@ pub(super) fn own_quota(rig: &Rig) -> Daemon {
 }
 
 pub(super) fn cron_bursts(rig: &Rig) -> Daemon {
-    let victim = rig.group("victim");
-    let cron = rig.group("cron");
+    let victim = rig.container("victim");
+    let cron = rig.container("cron");
     let governor = rig.governor("");
     let _work = heavy_victim(&victim, 26);
     Load::start(&cron, "burst --threads 4 --on 200ms --every 5s --for 15s").finish();
@@ -87,8 +87,8 @@ pub(super) fn cron_bursts(rig: &Rig) -> Daemon {
 
 /// Compilers: many short, busy processes, three quarters of the time.
 pub(super) fn make_j(rig: &Rig) -> Daemon {
-    let web = rig.group("web");
-    let build = rig.group("build");
+    let web = rig.container("web");
+    let build = rig.container("build");
     let governor = rig.governor("");
     let _work = work(&web, "10ms", 24);
     seconds(4);
@@ -103,7 +103,7 @@ pub(super) fn make_j(rig: &Rig) -> Daemon {
 
 /// Two that are known to need what they take, and more than half of the host together.
 pub(super) fn neighbours(rig: &Rig) -> Daemon {
-    let (one, two) = (rig.group("one"), rig.group("two"));
+    let (one, two) = (rig.container("one"), rig.container("two"));
     let governor = rig.governor("");
     let _one = work(&one, "22ms", 14);
     let _two = work(&two, "20ms", 14);
@@ -112,7 +112,7 @@ pub(super) fn neighbours(rig: &Rig) -> Daemon {
 }
 
 pub(super) fn start_storm(rig: &Rig) -> Daemon {
-    let victim = rig.group("victim");
+    let victim = rig.container("victim");
     let governor = rig.governor("");
     let _work = work(&victim, "10ms", 16);
     seconds(4);
@@ -127,8 +127,8 @@ pub(super) fn start_storm(rig: &Rig) -> Daemon {
 pub(super) fn same_pod(rig: &Rig) -> Daemon {
     let pod = "kubepods.slice/kubepods-pod3c.slice/cri-containerd-";
     let (hog, sidecar) = (
-        rig.group(&format!("{pod}aaaaaaaaaaaaaaaa.scope")),
-        rig.group(&format!("{pod}bbbbbbbbbbbbbbbb.scope")),
+        rig.container(&format!("{pod}aaaaaaaaaaaaaaaa.scope")),
+        rig.container(&format!("{pod}bbbbbbbbbbbbbbbb.scope")),
     );
     let governor = rig.governor_over(&[], "");
     let _work = heavy_victim(&sidecar, 12);
@@ -139,7 +139,11 @@ pub(super) fn same_pod(rig: &Rig) -> Daemon {
 
 /// One that nobody could help works off what has waited, and somebody small waits for it.
 pub(super) fn catches_up(rig: &Rig) -> Daemon {
-    let (victim, small, hog) = (rig.group("victim"), rig.group("small"), rig.group("hog"));
+    let (victim, small, hog) = (
+        rig.container("victim"),
+        rig.container("small"),
+        rig.container("hog"),
+    );
     let policy = format!("[[protect]]\npath = \"{}/hog\"\n", rig.path());
     let governor = rig.governor(&policy);
     let _work = work(&victim, "30ms", 20);
@@ -153,7 +157,7 @@ pub(super) fn catches_up(rig: &Rig) -> Daemon {
 
 /// Memory is short, and one stalls for the sake of its own limit.
 pub(super) fn at_own_limit(rig: &Rig) -> Daemon {
-    let (database, limited) = (rig.group("database"), rig.group("limited"));
+    let (database, limited) = (rig.container("database"), rig.container("limited"));
     limited.write("memory.high", "40M");
     let large = "victim request --working-set 1500MiB --pages 16 --every 100ms --for 60s";
     let _work = Load::start(&database, large);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// The victim rests while its hog is held; somebody else takes all there is.
 pub(super) fn starved(rig: &Rig) -> Daemon {
-    let groups = ["victim", "hog", "other"].map(|name| rig.group(name));
+    let groups = ["victim", "hog", "other"].map(|name| rig.container(name));
     let [victim, hog, other] = &groups;
     for group in &groups {
         group.write("cpu.weight", "10");
@@ -27,8 +27,11 @@ pub(super) fn starved(rig: &Rig) -> Daemon {
 /// When hog and victim have ended somebody else begins to wait for what nobody takes from him: the quota of his
 /// slice.
 pub(super) fn restless(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.group("a.slice/victim"), rig.group("a.slice/hog"));
-    let restless = rig.group("b.slice/restless");
+    let (victim, hog) = (
+        rig.container("a.slice/victim"),
+        rig.container("a.slice/hog"),
+    );
+    let restless = rig.container("b.slice/restless");
     Group::at(rig.dir().join("b.slice")).write("cpu.max", "10000 100000");
     let governor = rig.governor_over(&[&format!("{}/*/*", rig.path())], "");
     let _work = work(&victim, "35ms", 8);
@@ -42,8 +45,11 @@ pub(super) fn restless(rig: &Rig) -> Daemon {
 
 /// Somebody waits all the time, for the quota of his slice, and then a hog begins that is not in his way.
 pub(super) fn own_slice(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.group("a.slice/victim"), rig.group("a.slice/hog"));
-    let waits = rig.group("b.slice/waits");
+    let (victim, hog) = (
+        rig.container("a.slice/victim"),
+        rig.container("a.slice/hog"),
+    );
+    let waits = rig.container("b.slice/waits");
     Group::at(rig.dir().join("b.slice")).write("cpu.max", "10000 100000");
     let governor = rig.governor_over(&[&format!("{}/*/*", rig.path())], "");
     let _waits = work(&waits, "10ms", 18);
@@ -106,8 +112,8 @@ pub(super) fn dry_run(rig: &Rig) -> Daemon {
 
 /// Who takes the CPU is no container and cannot be held; a bystander takes a little too much besides.
 pub(super) fn exonerated(rig: &Rig) -> Daemon {
-    let (victim, bystander) = (rig.group("victim"), rig.group("bystander"));
-    let outside = rig.group("outside.service");
+    let (victim, bystander) = (rig.container("victim"), rig.container("bystander"));
+    let outside = rig.container("outside.service");
     outside.write("cpu.weight", "150");
     let of = |name: &str| format!("{}/{name}", rig.path());
     let governor = rig.governor_over(&[&of("victim"), &of("bystander")], "");
@@ -120,15 +126,15 @@ pub(super) fn exonerated(rig: &Rig) -> Daemon {
 
 /// The hog is held rightly; then somebody begins who is no container, and a tighter hold does not help.
 pub(super) fn step_back(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.group("victim"), rig.group("hog"));
-    let outside = rig.group("outside.service");
+    let (victim, hog) = (rig.container("victim"), rig.container("hog"));
+    let outside = rig.container("outside.service");
     let of = |name: &str| format!("{}/{name}", rig.path());
     let governor = rig.governor_over(&[&of("victim"), &of("hog")], "");
     let _work = heavy_victim(&victim, 20);
     let _spinners = held_hog(&hog, 12);
     seconds(3);
     spin(&outside, 4, 5_000).finish();
-    seconds(7);
+    seconds(8);
     governor
 }
 
@@ -155,6 +161,7 @@ pub(super) fn victim_vanishes(rig: &Rig) -> Daemon {
 pub(super) fn hog_vanishes(rig: &Rig) -> Daemon {
     let scene = pair(rig, "", 12);
     drop(held_hog(&scene.hog, 5));
+    scene.hog.write("cgroup.kill", "1");
     remove(&scene.hog);
     seconds(4);
     scene.governor
@@ -162,7 +169,10 @@ pub(super) fn hog_vanishes(rig: &Rig) -> Daemon {
 
 /// The lever is the hog's slice, until somebody else comes to be in it.
 pub(super) fn slice_shared(rig: &Rig) -> Daemon {
-    let (victim, hog) = (rig.group("a.slice/victim"), rig.group("b.slice/hog"));
+    let (victim, hog) = (
+        rig.container("a.slice/victim"),
+        rig.container("b.slice/hog"),
+    );
     let slice = Group::at(rig.dir().join("b.slice"));
     let governor = rig.governor_over(&[&format!("{}/*/*", rig.path())], "");
     let _work = heavy_victim(&victim, 14);
@@ -170,7 +180,7 @@ pub(super) fn slice_shared(rig: &Rig) -> Daemon {
     let _spinners = spin(&hog, 8, 6_000);
     seconds(2);
     assert_ne!(slice.knobs(), untouched);
-    rig.group("b.slice/new");
+    rig.container("b.slice/new");
     seconds(7);
     governor
 }
