@@ -115,10 +115,9 @@ impl Brain {
         };
         let free = |id: GroupId| {
             !is_held(id)
-                && self.track(id).is_some_and(|t| {
-                    let cleared = t.exonerated(resource);
-                    !t.protected && cleared.is_none_or(|one| one.until <= self.now)
-                })
+                && self
+                    .track(id)
+                    .is_some_and(|t| !t.protected && t.exonerated_for(resource, self.now).is_none())
         };
         let crowd = |Crowd| WhyNobody::NoMargin;
         if one_by_one && let Some(found) = ledger.most_blamed(free) {

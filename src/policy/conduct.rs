@@ -52,6 +52,12 @@ impl Track {
         self.exonerated[resource as usize]
     }
 
+    /// For how long yet it is not looked at first.
+    pub(super) fn exonerated_for(&self, resource: Resource, now: Time) -> Option<Span> {
+        let left = self.exonerated(resource)?.until.since(now);
+        (left > Span::ZERO).then_some(left)
+    }
+
     /// Strikes decay: one a minute without another.
     pub(super) fn forgive(&mut self, at: Time) {
         if let Some(struck) = self.struck

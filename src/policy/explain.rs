@@ -80,7 +80,7 @@ impl Brain {
             blamed: self.blamed(id),
             exonerated_s: RESOURCES
                 .into_iter()
-                .filter_map(|resource| self.exonerated_for(track, resource))
+                .filter_map(|resource| track.exonerated_for(resource, self.now))
                 .max()
                 .map(|left| left.as_secs_f64()),
             history: history.collect(),

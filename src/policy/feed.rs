@@ -75,11 +75,8 @@ const RESTED: Span = Span::from_millis(300);
 pub(super) fn rested(track: &Track) -> bool {
     let [moment, half] = [Over::Moment, Over::Half].map(|over| track.cpu_use.whole(over));
     moment.zip(half).is_some_and(|(moment, half)| {
-        let (used, over) = (
-            moment.from.usage.advance(half.from.usage),
-            half.over.advance(moment.over),
-        );
-        over >= RESTED && used.over(over) < LITTLE
+        let over = half.over.advance(moment.over);
+        over >= RESTED && moment.from.usage.advance(half.from.usage).over(over) < LITTLE
     })
 }
 
@@ -405,19 +402,16 @@ pub(super) fn same_pod(victim: Option<&Group>, suspect: Option<&Group>) -> bool 
 #[cfg(test)]
 mod tests {
     use super::{excess, rested};
-    use crate::model::{CpuUse, GroupId, Span, Time};
-    use crate::policy::track::Track;
+    use crate::model::{GroupId, Span, Time};
+    use crate::policy::track::{Track, tests::uses};
 
     /// One that is read so far apart and uses this part of a CPU, all but `before` the last 100 ms.
     fn read(apart_ms: u64, before: f64) -> Track {
         let mut track = Track::new(GroupId(1), Time(0));
         for ms in (0..=4_000).step_by(apart_ms as usize) {
             let early = Span::from_millis(ms.min(3_900)).scaled(before);
-            let usage = early + Span::from_millis(ms.saturating_sub(3_900)).scaled(0.5);
-            let throttled = Span::ZERO;
-            track
-                .cpu_use
-                .push(Time(ms * 1_000), CpuUse { usage, throttled });
+            let late = Span::from_millis(ms.saturating_sub(3_900)).scaled(0.5);
+            uses(&mut track, ms, early + late);
         }
         track
     }

@@ -70,7 +70,7 @@ pub(super) struct Intervention {
     /// Since when nobody is harmed whom this one is held for, or whom its aggressor is blamed by.
     pub calm_since: Option<Time>,
     /// Since when new harm may, at every tick, be the doing of another one, who has just begun or is blamed far more.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stirred: Option<Time>,
     /// When it was last seen to want more of its device than this leaves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -23,11 +23,6 @@ fn takes_over(track: &Track) -> bool {
     track.excess > TAKES_OVER * track.entitlement.max(LEAST)
 }
 
-/// Whether this one has come just now, or rested until then. One that was met with the victim has not come: the governor has.
-fn has_begun(brain: &Brain, track: &Track, harmed: &Track) -> bool {
-    (brain.is_newcomer(track) && track.met > harmed.met) || rested(track)
-}
-
 /// Whether one has had its part of the last 100 ms, and more than a slice of the scheduler's. One that is known to need some CPU
 /// is allowed for that as ever.
 fn takes_its_part(track: &Track) -> bool {
@@ -52,7 +47,9 @@ impl Brain {
         // One that is moved along, as the sidecar of a held one is, has joined already.
         let has_joined = |track: &Track| self.is_moved(track.group, resource);
         let has_taken_over = |track: &Track| {
-            !track.protected && track.exonerated(resource).is_none() && takes_over(track)
+            !track.protected
+                && track.exonerated_for(resource, self.now).is_none()
+                && takes_over(track)
         };
         let track = |id: GroupId| self.track(id);
         let is_new = |id| track(id).is_some_and(|track| !has_joined(track));
@@ -92,7 +89,7 @@ impl Brain {
         let proving = proving.map(|held| held.aggressor);
         let begun = |id| {
             self.track(id)
-                .is_some_and(|one| has_begun(self, one, harmed))
+                .is_some_and(|one| self.has_begun(one, harmed))
         };
         let can_be_held = |id| self.first_step(resource, id, victim, found).is_some();
         if !found.iter().chain(proving.clone()).all(begun)
@@ -101,7 +98,7 @@ impl Brain {
             return found;
         }
         let with = self.tracks.iter().filter(|track| {
-            has_begun(self, track, harmed)
+            self.has_begun(track, harmed)
                 && takes_its_part(track)
                 && self.is_free(track, harmed)
                 && found.iter().all(|id| id != track.id)
@@ -119,13 +116,18 @@ impl Brain {
         let margin = self.policy.detect.margin;
         let is_new = |id| {
             let track = self.track(id).filter(|track| takes_over(track));
-            track.is_some_and(|track| has_begun(self, track, harmed))
+            track.is_some_and(|track| self.has_begun(track, harmed))
         };
         if resource == Resource::Cpu && found.iter().all(is_new) {
             margin * margin
         } else {
             margin
         }
+    }
+
+    /// Whether this one has come just now, or rested until then. One that was met with the victim has not come: the governor has.
+    fn has_begun(&self, track: &Track, harmed: &Track) -> bool {
+        (self.is_newcomer(track) && track.met > harmed.met) || rested(track)
     }
 
     /// Whether this one may be held for the CPU of that one, and is not yet.
@@ -136,7 +138,7 @@ impl Brain {
             && track.id != harmed.id
             && !same_pod(group(harmed), group(track))
             && !self.is_moved(track.group, Resource::Cpu)
-            && self.exonerated_for(track, Resource::Cpu).is_none()
+            && track.exonerated_for(Resource::Cpu, self.now).is_none()
     }
 
     /// Whether another one than this held one is more likely to do what harm there is now to its victim's CPU: one whose step is on
@@ -156,14 +158,14 @@ impl Brain {
 
     /// Whether somebody who may be held for the CPU of this one's victim has just begun to take it, or is blamed far more.
     pub(super) fn somebody_stirs(&self, held: &Intervention) -> bool {
-        let Some(harmed) = self.track(held.victim) else {
+        let harmed = self.track(held.victim);
+        let Some(harmed) = harmed.filter(|_| held.resource == Resource::Cpu) else {
             return false;
         };
         let begins = |track: &Track| {
-            takes_at_once(track) && has_begun(self, track, harmed) && self.is_free(track, harmed)
+            takes_at_once(track) && self.has_begun(track, harmed) && self.is_free(track, harmed)
         };
-        held.resource == Resource::Cpu
-            && (self.tracks.iter().any(begins) || self.does_less(held.aggressor, harmed))
+        self.tracks.iter().any(begins) || self.does_less(held.aggressor, harmed)
     }
 
     /// Whether this victim blames another one, who may be held and is not, far more than this one.
@@ -246,19 +248,14 @@ impl Brain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::CpuUse;
+    use crate::policy::track::tests::uses;
 
     #[test]
     fn one_that_is_entitled_to_next_to_nothing_has_not_begun_with_a_hog_for_a_slice_that_it_used() {
         let joins = |over_ms: u64, used_ms: u64, entitlement: f64, excess: f64| {
             let mut track = Track::new(GroupId(1), Time(0));
-            for (at, used) in [(1_000, 0), (1_000 + over_ms, used_ms)] {
-                let usage = Span::from_millis(used);
-                let throttled = Span::ZERO;
-                track
-                    .cpu_use
-                    .push(Time(at * 1_000), CpuUse { usage, throttled });
-            }
+            uses(&mut track, 1_000, Span::ZERO);
+            uses(&mut track, 1_000 + over_ms, Span::from_millis(used_ms));
             (track.entitlement, track.excess) = (entitlement, excess);
             takes_its_part(&track)
         };

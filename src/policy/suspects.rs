@@ -9,7 +9,7 @@ use super::chronicle::Case;
 use super::feed::same_pod;
 use super::track::Track;
 use super::window::Over;
-use crate::model::{BlameView, Bytes, Fate, GroupId, Resource, Span, SuspectView, WhyNobody};
+use crate::model::{BlameView, Bytes, Fate, GroupId, Resource, SuspectView, WhyNobody};
 
 /// As many are told at most; the others are counted.
 const TOLD: usize = 10;
@@ -141,12 +141,6 @@ impl Brain {
             .collect()
     }
 
-    /// For how long yet this one is not looked at first.
-    pub(super) fn exonerated_for(&self, track: &Track, resource: Resource) -> Option<Span> {
-        let left = track.exonerated(resource)?.until.since(self.now);
-        (left > Span::ZERO).then_some(left)
-    }
-
     /// What it takes: CPUs over half a second, or bytes, or tasks, or its part of a device.
     pub(super) fn takes(&self, track: &Track, resource: Resource) -> f64 {
         match resource {
@@ -195,7 +189,7 @@ impl<'b> Contest<'b> {
         let counts = |one: &&Weighed<'_>| {
             let track = one.track;
             brain.holds(track.id, resource)
-                || (!track.protected && brain.exonerated_for(track, resource).is_none())
+                || (!track.protected && track.exonerated_for(resource, brain.now).is_none())
         };
         Contest {
             brain,
@@ -238,7 +232,7 @@ impl<'b> Contest<'b> {
         if track.protected {
             return Fate::Protected;
         }
-        if let Some(left) = brain.exonerated_for(track, self.resource) {
+        if let Some(left) = track.exonerated_for(self.resource, brain.now) {
             return Fate::Exonerated {
                 left_s: left.as_secs_f64(),
             };

@@ -283,14 +283,8 @@ mod tests {
     fn what_was_used_since_a_reading_long_ago_is_spread_evenly_over_the_time_since() {
         let mut windows = Windows::new();
         let mut read = |ms: u64, used_ms: u64| {
-            let usage = Span::from_millis(used_ms);
-            windows.push(
-                Time(ms * 1_000),
-                CpuUse {
-                    usage,
-                    throttled: Span::ZERO,
-                },
-            );
+            let (usage, throttled) = (Span::from_millis(used_ms), Span::ZERO);
+            windows.push(Time(ms * 1_000), CpuUse { usage, throttled });
             windows.used_at_once()
         };
         assert_eq!(read(1_000, 0), 0.0, "one reading is no rate");

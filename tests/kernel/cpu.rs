@@ -88,8 +88,8 @@ const LIGHT_IDLE: Promise = Promise {
     by_hand: ("cpu.idle", "1"),
     // The governor looks once a second, for 1.1 to 1.2 ms, and one look in ten meets a request: of ten looks two or more do in a
     // quarter of all phases, which is 1.24 times alone and 1.9 % at most so far. By weight alone it is 1.8 times and 15 %.
-    p99: (Some(1.3), Some(1.3)),
-    late: 0.025,
+    p99: (Some(1.25), Some(1.25)),
+    late: 0.02,
     ..LIGHT
 };
 

@@ -24,6 +24,16 @@ fn three() -> [Group; 3] {
     ]
 }
 
+/// A victim that is known to need 80 % of the CPU, and for so long a hog beside it.
+fn beside_a_hog(groups: &[Group], hog: &str, seconds: f64) -> World {
+    let mut world = World::new(groups, Policy::default());
+    world.life("/victim").wants = 0.8;
+    world.run(10.0);
+    world.life(hog).wants = 8.0;
+    world.run(seconds);
+    world
+}
+
 /// A victim and a second one harmed by a hog that is held.
 fn two_harmed() -> World {
     let mut world = World::new(&three(), Policy::default());
@@ -418,12 +428,8 @@ fn one_does_less_than_another_who_has_begun_and_may_be_held() {
     let mut groups = ["/victim", "/hog", "/other"].map(|path| container(path, 100));
     for may_be_held in [true, false] {
         groups[2].protected = !may_be_held;
-        let mut world = World::new(&groups, Policy::default());
-        world.life("/victim").wants = 0.8;
-        world.run(10.0);
-        world.life("/hog").wants = 8.0;
         // It is held, and whether that helps is being looked at: nobody else is held meanwhile.
-        world.run(0.24);
+        let mut world = beside_a_hog(&groups, "/hog", 0.24);
         assert!(world.wrote("/hog", Knob::CpuWeight), "{:?}", world.told);
         let does_less = |world: &World| {
             let victim = world.brain.track(world.id("/victim")).unwrap();
@@ -440,11 +446,7 @@ fn one_does_less_than_another_who_has_begun_and_may_be_held() {
 #[test]
 fn who_has_just_begun_is_outdone_only_by_one_who_did_still_more() {
     let groups = ["/victim", "/hog", "/other"].map(|path| container(path, 100));
-    let mut world = World::new(&groups, Policy::default());
-    world.life("/victim").wants = 0.8;
-    world.run(10.0);
-    world.life("/hog").wants = 8.0;
-    world.run(1.0);
+    let mut world = beside_a_hog(&groups, "/hog", 1.0);
     world.life("/other").wants = 8.0;
     world.run(0.06);
     let margin_over = |path, resource| {
@@ -465,29 +467,18 @@ fn one_that_is_moved_along_with_a_held_one_does_not_keep_it_from_being_tightened
         pod_container("/pod/one", "pod"),
         pod_container("/pod/two", "pod"),
     ];
-    let mut world = World::new(&groups, Policy::default());
-    world.life("/victim").wants = 0.8;
-    world.run(10.0);
-    world.life("/pod/one").wants = 8.0;
-    world.run(1.0);
+    let mut world = beside_a_hog(&groups, "/pod/one", 1.0);
     assert!(world.wrote("/pod", Knob::CpuWeight), "{:?}", world.told);
     world.life("/pod/one").wants = 0.0;
     world.life("/pod/two").wants = 8.0;
     world.life("/victim").wants = 0.5;
+    let is_stirred = |world: &World| world.brain.is_stirred(&world.brain.held[0]);
     moaning(&mut world, "/victim", 0.06);
-    assert!(
-        !world.brain.is_stirred(&world.brain.held[0]),
-        "{:?}",
-        world.told
-    );
+    assert!(!is_stirred(&world), "{:?}", world.told);
     moaning(&mut world, "/victim", 0.44);
     let victim = world.brain.track(world.id("/victim")).unwrap();
     assert!(!world.brain.does_less(world.id("/pod/one"), victim));
-    assert!(
-        !world.brain.is_stirred(&world.brain.held[0]),
-        "{:?}",
-        world.told
-    );
+    assert!(!is_stirred(&world), "{:?}", world.told);
 }
 
 #[test]
@@ -495,11 +486,7 @@ fn those_who_begin_one_after_the_other_keep_one_who_is_held_from_being_tightened
     let others: Vec<String> = (0..40).map(|n| format!("/other-{n}")).collect();
     let mut groups = vec![container("/victim", 100), container("/hog", 100)];
     groups.extend(others.iter().map(|path| container(path, 100)));
-    let mut world = World::new(&groups, Policy::default());
-    world.life("/victim").wants = 0.8;
-    world.run(10.0);
-    world.life("/hog").wants = 8.0;
-    world.run(1.0);
+    let mut world = beside_a_hog(&groups, "/hog", 1.0);
     assert!(!world.brain.is_stirred(&world.brain.held[0]));
     let mut waits = Vec::new();
     // Each for a tick, and less than a slice: too little to be held for.

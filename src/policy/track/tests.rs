@@ -62,6 +62,13 @@ pub(in crate::policy) fn service(path: &str) -> Group {
     group(path, Member::Service, 100)
 }
 
+/// So much CPU it has used up to that moment.
+pub(in crate::policy) fn uses(track: &mut super::Track, at_ms: u64, usage: Span) {
+    let throttled = Span::ZERO;
+    let used = crate::model::CpuUse { usage, throttled };
+    track.cpu_use.push(crate::model::Time(at_ms * 1_000), used);
+}
+
 /// A tree of these groups with all their ancestors; identities are the indices.
 pub(in crate::policy) fn tree(groups: &[Group]) -> Topology {
     let mut tree = Topology {
