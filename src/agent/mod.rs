@@ -4,6 +4,7 @@ pub mod act;
 mod ask;
 mod board;
 mod discover;
+mod glance;
 mod inbox;
 mod log;
 mod managers;

@@ -67,13 +67,16 @@ impl Pacing {
     }
 
     /// A round of the loop is over: `cpu` is all the CPU time that the loop has used so far.
-    pub(super) fn settle(&mut self, now: Time, cpu: Span) {
+    /// Gives what it used of it since the round before.
+    pub(super) fn settle(&mut self, now: Time, cpu: Span) -> Span {
         let (at, before) = self.settled;
-        let used = cpu.advance(before).0 as f64;
+        let cost = cpu.advance(before);
+        let used = cost.0 as f64;
         let given = now.since(at).0 as f64 * self.budget.get();
         self.allowance = (self.allowance + given - used).clamp(-self.most(), self.most());
         self.round += ROUND_GAIN * (used - self.round);
         self.settled = (now, cpu);
+        cost
     }
 
     /// Before this moment there is no tick, whoever rings: pressure files must not be read sooner,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::act::usual_state;
 use super::discover::{BELLS_A_TICK, ScanTurns, silent};
+use super::glance::Glance;
 use super::inbox::Request;
 use super::pacing::Pacing;
 use super::publish::{Gauges, tell, tell_set_again};
@@ -12,7 +13,9 @@ use super::record::{Moment, Recorder};
 use super::start::{Knobs, RunError, open_knobs};
 use super::{Loaded, PolicyFile, Restored, Side};
 use crate::config::{ContainerGlobs, Protect};
-use crate::host::{Clock, Extent, Forest, HostClock, LinuxTree, Sampler, Survey, Wait, Waiter};
+use crate::host::{
+    Clock, Extent, Forest, HostClock, LinuxTree, Sampler, Survey, Wait, Waiter, Wakes,
+};
 use crate::model::{
     Absent, GroupId, Mode, Outcome, Pace, Resource, Sample, Span, Time, Topology, Written,
 };
@@ -44,6 +47,7 @@ pub(super) struct Loop {
     pub(super) recorder: Recorder,
     pub(super) gauges: Gauges,
     pub(super) pacing: Pacing,
+    pub(super) glance: Glance,
     pub(super) globs: ContainerGlobs,
     pub(super) protect: Protect,
     pub(super) own: Option<Vec<u8>>,
@@ -113,7 +117,7 @@ impl Loop {
         let clock = HostClock;
         let mut due = self.pacing.due(clock.now(), self.interval());
         loop {
-            let wakes = self.waiter.wait(due);
+            let (wakes, stirs) = self.sleep(due);
             if wakes.timed_out {
                 self.gauges.late(clock.now().since(due));
             }
@@ -147,7 +151,7 @@ impl Loop {
             } else if self.scans.due().is_some_and(|due| due <= now) {
                 self.scan(Extent::Changed);
             }
-            self.tick(wakes.doorbell);
+            self.tick(wakes.doorbell || stirs);
             if now.since(self.chores) >= self.chores_apart() {
                 self.chores(now);
                 refresh |= self.watched.len() <= PUBLISHED_UNASKED;
@@ -156,7 +160,11 @@ impl Loop {
                 self.publish();
             }
             self.side.board.beat();
-            self.pacing.settle(clock.now(), clock.thread_cpu());
+            let cost = self.pacing.settle(clock.now(), clock.thread_cpu());
+            self.glance.ticked(clock.now());
+            if stirs && self.pace != Pace::Alert {
+                self.glance.met_nobody(cost);
+            }
             due = self.pacing.due(clock.now(), self.interval());
             if self.written {
                 due = due.min(self.looked + LOOKS_APART);
@@ -165,6 +173,24 @@ impl Loop {
                 due = due.min(scan.max(self.pacing.earliest()));
             }
         }
+    }
+
+    /// Sleeps until `due` or an earlier reason. In calm the host is glanced at meanwhile: whether it was that which
+    /// ended the sleep.
+    fn sleep(&mut self, due: Time) -> (Wakes, bool) {
+        while self.pace == Pace::Quiet && self.glance.due() < due {
+            let mut wakes = self.waiter.wait(self.glance.due());
+            wakes.timed_out = false;
+            if wakes != Wakes::default() {
+                return (wakes, false);
+            }
+            let waited = self.sampler.host_cpu_stall(self.forest.files_mut());
+            let budget = self.loaded.policy.runtime.budget;
+            if self.glance.stirs(HostClock.now(), waited, budget) {
+                return (Wakes::default(), true);
+            }
+        }
+        (self.waiter.wait(due), false)
     }
 
     const fn chores_apart(&self) -> Span {

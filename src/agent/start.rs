@@ -9,6 +9,7 @@ use super::act::{
     SlowWriter, is_in_use, restore, restore_left, usual_state,
 };
 use super::discover::ScanTurns;
+use super::glance::Glance;
 use super::pacing::Pacing;
 use super::publish::Gauges;
 use super::record::{Keeper, Recorder, Recording};
@@ -105,6 +106,7 @@ impl Loop {
                 now,
                 clock.thread_cpu(),
             ),
+            glance: Glance::new(fastest, now),
             own: own_group().ok(),
             loaded,
             forest,

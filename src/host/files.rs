@@ -126,6 +126,8 @@ pub enum HostFile {
     Meminfo,
     /// `/proc/loadavg`.
     Loadavg,
+    /// `/proc/pressure/cpu`.
+    CpuPressure,
     /// `/proc/sys/kernel/threads-max`.
     ThreadsMax,
     /// `/proc/sys/kernel/pid_max`.
@@ -134,10 +136,11 @@ pub enum HostFile {
 
 impl HostFile {
     /// All of them.
-    pub const ALL: [HostFile; 5] = [
+    pub const ALL: [HostFile; 6] = [
         HostFile::Stat,
         HostFile::Meminfo,
         HostFile::Loadavg,
+        HostFile::CpuPressure,
         HostFile::ThreadsMax,
         HostFile::PidMax,
     ];

@@ -238,6 +238,7 @@ impl TreeFiles for LinuxTree {
             HostFile::Stat => c"/proc/stat",
             HostFile::Meminfo => c"/proc/meminfo",
             HostFile::Loadavg => c"/proc/loadavg",
+            HostFile::CpuPressure => c"/proc/pressure/cpu",
             HostFile::ThreadsMax => c"/proc/sys/kernel/threads-max",
             HostFile::PidMax => c"/proc/sys/kernel/pid_max",
         };

@@ -37,6 +37,7 @@ pub struct Sampler<T: TreeFiles> {
     stat: Reading<T::File>,
     meminfo: Reading<T::File>,
     loadavg: Reading<T::File>,
+    cpu_pressure: Reading<T::File>,
     /// `kernel.threads-max` and `kernel.pid_max`.
     tasks_limits: [Reading<T::File>; 2],
     /// `io.stat` of the cgroup root.
@@ -79,6 +80,7 @@ impl<T: TreeFiles> Sampler<T> {
             stat: files.hold_host(HostFile::Stat),
             meminfo: files.hold_host(HostFile::Meminfo),
             loadavg: files.hold_host(HostFile::Loadavg),
+            cpu_pressure: files.hold_host(HostFile::CpuPressure),
             tasks_limits: [HostFile::ThreadsMax, HostFile::PidMax]
                 .map(|file| files.hold_host(file)),
             psi_interval,
@@ -168,6 +170,15 @@ impl<T: TreeFiles> Sampler<T> {
             sample.tasks = text(files, file, &mut self.room).and_then(single::count);
             out.containers.push(sample);
         }
+    }
+
+    /// How long some task has waited for a CPU on the whole host, in all; of many CPUs the mean. Whoever asks keeps
+    /// the least time between two reads.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn host_cpu_stall(&mut self, files: &mut T) -> Reading<Span> {
+        pressure(files, &self.cpu_pressure, &mut self.room).map(|stall| stall.some)
     }
 
     /// Looks whether those of `out` that are in `whose` run in real time, each a few times a second at most.

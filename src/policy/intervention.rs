@@ -207,6 +207,9 @@ impl Intervention {
             return Move::Release;
         }
         match self.proof {
+            Proof::Proving(_) if seen.overtaken && self.undo.is_some() => {
+                Move::Judge(Verdict::Unproven)
+            }
             Proof::Proving(ends) if seen.now < ends && !self.is_spoilt(seen, policy) => Move::Keep,
             // On a slow tick the end may come before anything was measured. It is waited for, and not
             // for ever: a victim that cannot be read proves nothing.
@@ -446,6 +449,7 @@ mod tests {
             wants: true,
             starves: false,
             relayed: false,
+            overtaken: false,
             stirred: false,
             pending: false,
             short: false,
@@ -574,6 +578,25 @@ mod tests {
             &Policy::default(),
         );
         assert_eq!(judged, Move::StepBack(weight(9)));
+    }
+
+    #[test]
+    fn a_further_step_is_judged_no_longer_when_another_one_takes_over_and_the_first_is() {
+        let overtaken = Seen {
+            overtaken: true,
+            measured: Span::ZERO,
+            ..seen(40)
+        };
+        let mut intervention = held(PROVING, weight(4));
+        let judged = intervention.judge(&overtaken, &Policy::default());
+        assert_eq!(judged, Move::Keep);
+        intervention.undo = Some(weight(9));
+        let judged = intervention.judge(&overtaken, &Policy::default());
+        assert_eq!(judged, Move::Judge(Verdict::Unproven));
+        let mut undisturbed = overtaken;
+        undisturbed.overtaken = false;
+        let judged = intervention.judge(&undisturbed, &Policy::default());
+        assert_eq!(judged, Move::Keep);
     }
 
     #[test]

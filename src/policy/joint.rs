@@ -168,6 +168,17 @@ impl Brain {
         self.tracks.iter().any(begins) || self.does_less(held.aggressor, harmed)
     }
 
+    /// Whether somebody who may be held for the CPU of this one's victim has just begun, and taken over.
+    pub(super) fn somebody_takes_over(&self, held: &Intervention) -> bool {
+        let harmed = self.track(held.victim);
+        let Some(harmed) = harmed.filter(|_| held.resource == Resource::Cpu) else {
+            return false;
+        };
+        self.tracks.iter().any(|track| {
+            takes_over(track) && self.has_begun(track, harmed) && self.is_free(track, harmed)
+        })
+    }
+
     /// Whether this victim blames another one, who may be held and is not, far more than this one.
     pub(super) fn does_less(&self, aggressor: GroupId, harmed: &Track) -> bool {
         let may_be_held = |id| {

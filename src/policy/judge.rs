@@ -145,6 +145,7 @@ impl Brain {
                     && !self.holds(track.id, resource)
                     && took_over
             }) || self.goes_on_elsewhere(held),
+            overtaken: self.somebody_takes_over(held),
             stirred: resource == Resource::Cpu
                 && held.proof == Proof::Confirmed
                 && self.is_stirred(held),
@@ -337,12 +338,15 @@ impl Brain {
             Move::Judge(verdict) => {
                 self.chronicle.judged(&self.held[at], verdict, seen.harm);
                 let held = &mut self.held[at];
-                held.proof = if verdict == Verdict::Confirmed {
-                    held.proved = true;
-                    held.proved_at = Some(held.place);
-                    Proof::Confirmed
-                } else {
-                    Proof::Unproven
+                held.proof = match held.place {
+                    _ if verdict == Verdict::Confirmed => {
+                        held.proved = true;
+                        held.proved_at = Some(held.place);
+                        Proof::Confirmed
+                    }
+                    // It did help, and what is further takes nothing that nobody else wants.
+                    Place::Weight(_) if held.proved => Proof::Confirmed,
+                    _ => Proof::Unproven,
                 };
                 self.tell(EventKind::Proved(verdict), at);
                 if verdict == Verdict::Confirmed {

@@ -38,6 +38,8 @@ pub(super) struct Seen {
     pub starves: bool,
     /// Another suspect took over what this one gave up.
     pub relayed: bool,
+    /// Another one has just begun, and taken over: what its victim waits for from now on tells nothing of the latest step.
+    pub overtaken: bool,
     /// New harm is more likely the doing of another one: who has just begun, is blamed far more, or whose experiment runs.
     pub stirred: bool,
     /// The aggressor still has more than the latest step leaves it: reclaim is under way.

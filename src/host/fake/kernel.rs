@@ -83,6 +83,7 @@ pub(super) const fn host_file(file: HostFile) -> &'static [u8] {
             b"MemTotal: 1048576 kB\nMemAvailable: 786432 kB\nSwapTotal: 524288 kB\nSwapFree: 524288 kB\n"
         }
         HostFile::Loadavg => b"0.00 0.00 0.00 1/100 200\n",
+        HostFile::CpuPressure => PRESSURE.as_bytes(),
         HostFile::ThreadsMax => b"7000\n",
         HostFile::PidMax => b"32768\n",
     }

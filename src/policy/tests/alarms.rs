@@ -1,7 +1,7 @@
 //! Stories of alarms: whose harm counts, and that one that leads to nobody hides no other.
 
 use super::world::World;
-use crate::model::{Bytes, EventKind, Group, Knob, Limit, Pace, Policy, WhyNobody};
+use crate::model::{Bytes, EventKind, Group, Knob, Limit, Pace, Policy, Time, WhyNobody};
 use crate::policy::track::tests::{container, pod_container};
 
 /// Lets it go on for so long while this one stalls a lot, whatever runs beside it.
@@ -108,8 +108,28 @@ fn who_has_just_come_is_watched_closely_for_half_a_second() {
     world.adopt(&["/victim", "/hog", "/new"].map(|path| container(path, 100)));
     world.run(0.4);
     assert_eq!(world.pace, Pace::Alert);
+    let new = world.id("/new");
+    assert!(world.last.1.matters.contains(&new), "{:?}", world.last.1);
     world.run(0.2);
     assert_eq!(world.pace, Pace::Quiet);
+    assert!(!world.last.1.matters.contains(&new), "{:?}", world.last.1);
+}
+
+#[test]
+fn after_a_step_on_the_cpu_who_begins_is_watched_for_as_closely_for_half_a_second() {
+    let mut world = World::pair(0.8, Policy::default());
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    while world.writes.is_empty() {
+        world.tick();
+        assert!(world.now < Time(12_000_000), "{:?}", world.told);
+    }
+    for _ in 0..24 {
+        world.tick();
+        assert_eq!(world.pace, Pace::Alert);
+    }
+    world.run(0.1);
+    assert_ne!(world.pace, Pace::Alert);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::model::{
     Bytes, EventKind, Group, GroupId, Knob, KnobValue, Policy, Resource, Role, Span, Time, Verdict,
 };
 use crate::policy::blame::Culprits;
+use crate::policy::intervention::Proof;
 use crate::policy::track::tests::{container, pod_container};
 
 /// Lets it go on for so long while this one stalls a lot, whatever runs beside it.
@@ -458,6 +459,21 @@ fn who_has_just_begun_is_outdone_only_by_one_who_did_still_more() {
     assert_eq!(margin_over("/other", Resource::Cpu), margin * margin);
     assert_eq!(margin_over("/other", Resource::Io), margin);
     assert_eq!(margin_over("/hog", Resource::Cpu), margin);
+}
+
+#[test]
+fn who_begins_in_a_further_step_of_another_is_held_at_once_and_that_one_has_been_proved_before() {
+    let groups = ["/victim", "/hog", "/other"].map(|path| container(path, 100));
+    let mut world = beside_a_hog(&groups, "/hog", 1.0);
+    let held = &mut world.brain.held[0];
+    assert_eq!(held.proof, Proof::Confirmed);
+    held.undo = Some(held.place);
+    held.changed = world.now;
+    held.proof = Proof::Proving(world.now + Policy::default().detect.verify);
+    world.life("/other").wants = 8.0;
+    world.run(0.1);
+    assert!(world.wrote("/other", Knob::CpuWeight), "{:?}", world.told);
+    assert_eq!(world.brain.held[0].proof, Proof::Confirmed);
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub(super) fn square_wave(rig: &Rig) -> Daemon {
 /// A tenth of the CPU, in bursts: the victim waits for each, and leaves twice as much.
 pub(super) fn within_its_share(rig: &Rig) -> Daemon {
     let scene = pair(rig, "", 14);
-    let bursts = "burst --threads 8 --on 30ms --every 200ms --for 5s";
+    let bursts = "burst --threads 8 --on 20ms --every 200ms --for 5s";
     Load::start(&scene.hog, bursts).finish();
     seconds(4);
     scene.governor
