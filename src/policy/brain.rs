@@ -310,7 +310,7 @@ impl Brain {
         self.say_who_matters();
     }
 
-    /// Both sides of what is held come first, then who is harmed, then who takes much or has just come: as many as the
+    /// Both sides of what is held come first, then who is harmed, then who takes much, then who has just come: as many as the
     /// loop affords are read at every tick, and nobody is pushed out by a crowd of the lesser. (Seen with a newcomer that was
     /// read when its turn came, at every third tick: it was held 44 ms later.)
     fn say_who_matters(&mut self) {
@@ -321,12 +321,13 @@ impl Brain {
                 Some(0)
             } else if RESOURCES.into_iter().any(|r| self.strained(track, r)) {
                 Some(1)
+            } else if RESOURCES.into_iter().any(|r| track.excess(r) > 0.0) {
+                Some(2)
             } else {
-                let takes = |resource| track.excess(resource) > 0.0;
-                (RESOURCES.into_iter().any(takes) || self.is_newcomer(track)).then_some(2)
+                self.is_newcomer(track).then_some(3)
             }
         };
-        for wanted in 0..3 {
+        for wanted in 0..4 {
             let of_rank = self
                 .tracks
                 .iter()

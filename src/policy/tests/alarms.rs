@@ -116,6 +116,23 @@ fn who_has_just_come_is_watched_closely_for_half_a_second() {
 }
 
 #[test]
+fn a_crowd_of_newcomers_hides_nobody_who_takes_much() {
+    let mut world = World::pair(0.8, Policy::default());
+    world.run(5.0);
+    let crowd: Vec<String> = (0..80).map(|n| format!("/new-{n}")).collect();
+    let mut groups = vec![container("/victim", 100), container("/hog", 100)];
+    groups.extend(crowd.iter().map(|path| container(path, 100)));
+    groups.push(container("/worse", 100));
+    world.adopt(&groups);
+    world.life("/worse").wants = 8.0;
+    world.run(0.2);
+    let matters = &world.last.1.matters;
+    let place = |path| matters.iter().position(|id| *id == world.id(path));
+    assert!(place("/worse") < place("/new-0"), "{matters:?}");
+    assert!(place("/worse").is_some());
+}
+
+#[test]
 fn after_a_step_on_the_cpu_who_begins_is_watched_for_as_closely_for_half_a_second() {
     let mut world = World::pair(0.8, Policy::default());
     world.run(10.0);
