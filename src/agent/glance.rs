@@ -4,15 +4,22 @@
 //! wait, no sooner. One file can be read every few milliseconds for next to nothing. It names nobody: where the host waits
 //! far more than it just did, the tick comes at once.
 //!
-//! Of many CPUs the file tells the mean, so that a few that are fought for do not show there. What is seen by the tick and
-//! by doorbells is seen as before.
+//! Of many CPUs the file tells the mean, so that a few that are fought for do not show there; nor does a jump where the
+//! host waits all the time; and whoever makes it jump again and again, for nothing, spends what may be spent. Then
+//! harm is seen by the tick and by doorbells, as without this.
 
-use crate::model::{Reading, Share, Span, Time};
+use super::run::Loop;
+use crate::host::{Clock, HostClock, Wait, Wakes};
+use crate::model::{Pace, Reading, Share, Span, Time};
 
 /// The time between two looks, where PSI bears it.
 const APART: Span = Span::from_millis(25);
-/// The host stirs where it waited for this part of the time more than it used to.
+/// The host stirs where it waited for this part of the time between two looks more than it used to, of what is left to wait.
 const JUMP: f64 = 0.5;
+/// A time of so many looks is compared likewise: a tick may have been in it. Over a longer one what is usual adds up.
+const LONGEST: f64 = 4.0;
+/// A file that cannot be read is looked for again after this.
+const UNREAD: Span = Span::from_secs(10);
 /// The part of a new look in what the host is used to: half of a change within half a second.
 const GAIN: f64 = 0.03;
 /// Ticks that met nobody may cost this part of the budget,
@@ -52,7 +59,7 @@ impl Glance {
 
     /// A tick is over: the next look comes a full time later.
     pub(super) fn ticked(&mut self, now: Time) {
-        self.next = now + self.apart;
+        self.next = self.next.max(now + self.apart);
     }
 
     /// Takes what was seen: the host's waiting for a CPU up to now, in all. Whether to tick at once.
@@ -61,31 +68,58 @@ impl Glance {
         self.save(now, budget);
         let Ok(waited) = waited else {
             self.before = None;
+            self.next = now + UNREAD;
             return false;
         };
         let Some((at, before)) = self.before.replace((now, waited)) else {
             return false;
         };
-        // Over a longer time a short wait is lost in the mean.
-        let apart = now.since(at);
-        if apart > self.apart.scaled(2.0) {
+        let passed = now.since(at);
+        if passed > self.apart.scaled(LONGEST) {
             return false;
         }
-        let part = waited.advance(before).over(apart).min(1.0);
-        let jump = part - self.usual;
-        self.usual += GAIN * jump;
-        jump > JUMP && self.credit.0 > 0.0
+        let more = waited.advance(before).over(passed).min(1.0) - self.usual;
+        let jump = more * passed.over(self.apart);
+        let least = JUMP * (1.0 - self.usual);
+        self.usual += GAIN * more;
+        jump > least && self.credit.0 > 0.0
     }
 
     /// The tick that was made at once met nobody, and took so much CPU time.
-    pub(super) const fn met_nobody(&mut self, cost: Span) {
-        self.credit.0 -= cost.0 as f64;
+    pub(super) fn met_nobody(&mut self, cost: Span, budget: Share) {
+        let most = SAVED.0 as f64 * SPENT * budget.get();
+        self.credit.0 = (self.credit.0 - cost.0 as f64).max(-most);
     }
 
     fn save(&mut self, now: Time, budget: Share) {
         let rate = SPENT * budget.get();
         let given = now.since(self.credit.1).0 as f64 * rate;
         self.credit = ((self.credit.0 + given).min(SAVED.0 as f64 * rate), now);
+    }
+}
+
+impl Loop {
+    /// Sleeps until `due` or an earlier reason. In calm the host is glanced at meanwhile: whether it was that which
+    /// ended the sleep.
+    pub(super) fn sleep(&mut self, due: Time) -> (Wakes, bool) {
+        while self.pace == Pace::Quiet {
+            // With the allowance spent there are no looks either.
+            let at = self.glance.due().max(self.pacing.earliest());
+            if at >= due {
+                break;
+            }
+            let mut wakes = self.waiter.wait(at);
+            wakes.timed_out = false;
+            if wakes != Wakes::default() {
+                return (wakes, false);
+            }
+            let waited = self.sampler.host_cpu_stall(self.forest.files_mut());
+            let budget = self.loaded.policy.runtime.budget;
+            if self.glance.stirs(HostClock.now(), waited, budget) {
+                return (Wakes::default(), true);
+            }
+        }
+        (self.waiter.wait(due), false)
     }
 }
 
@@ -141,7 +175,8 @@ mod tests {
     #[test]
     fn one_that_always_waits_does_not_and_what_it_is_used_to_is_forgotten() {
         let mut host = Host::new().calm(0.8, 200);
-        assert!(!host.look(1.0));
+        assert!(!host.look(0.85));
+        assert!(host.look(1.0), "more than half of what is left");
         let mut host = host.calm(0.0, 200);
         assert!(host.look(1.0));
     }
@@ -154,7 +189,7 @@ mod tests {
         // It comes and goes, so that nobody gets used to it.
         for look in 0..40_000 {
             if host.look(if look % 8 == 0 { 1.0 } else { 0.0 }) {
-                host.glance.met_nobody(cost);
+                host.glance.met_nobody(cost, Share::new(BUDGET));
                 spent = spent + cost;
             }
         }

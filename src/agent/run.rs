@@ -13,9 +13,7 @@ use super::record::{Moment, Recorder};
 use super::start::{Knobs, RunError, open_knobs};
 use super::{Loaded, PolicyFile, Restored, Side};
 use crate::config::{ContainerGlobs, Protect};
-use crate::host::{
-    Clock, Extent, Forest, HostClock, LinuxTree, Sampler, Survey, Wait, Waiter, Wakes,
-};
+use crate::host::{Clock, Extent, Forest, HostClock, LinuxTree, Sampler, Survey, Wait, Waiter};
 use crate::model::{
     Absent, GroupId, Mode, Outcome, Pace, Resource, Sample, Span, Time, Topology, Written,
 };
@@ -53,6 +51,8 @@ pub(super) struct Loop {
     pub(super) own: Option<Vec<u8>>,
     pub(super) watched: Vec<GroupId>,
     pub(super) matters: Vec<GroupId>,
+    /// How many of them, at the end, have just come and nothing else.
+    pub(super) newcomers: usize,
     /// Who is held before a step, and of what.
     pub(super) held: Vec<(GroupId, Resource)>,
     /// Those whose doorbells are not armed.
@@ -163,7 +163,8 @@ impl Loop {
             let cost = self.pacing.settle(clock.now(), clock.thread_cpu());
             self.glance.ticked(clock.now());
             if stirs && self.pace != Pace::Alert {
-                self.glance.met_nobody(cost);
+                let budget = self.loaded.policy.runtime.budget;
+                self.glance.met_nobody(cost, budget);
             }
             due = self.pacing.due(clock.now(), self.interval());
             if self.written {
@@ -173,24 +174,6 @@ impl Loop {
                 due = due.min(scan.max(self.pacing.earliest()));
             }
         }
-    }
-
-    /// Sleeps until `due` or an earlier reason. In calm the host is glanced at meanwhile: whether it was that which
-    /// ended the sleep.
-    fn sleep(&mut self, due: Time) -> (Wakes, bool) {
-        while self.pace == Pace::Quiet && self.glance.due() < due {
-            let mut wakes = self.waiter.wait(self.glance.due());
-            wakes.timed_out = false;
-            if wakes != Wakes::default() {
-                return (wakes, false);
-            }
-            let waited = self.sampler.host_cpu_stall(self.forest.files_mut());
-            let budget = self.loaded.policy.runtime.budget;
-            if self.glance.stirs(HostClock.now(), waited, budget) {
-                return (Wakes::default(), true);
-            }
-        }
-        (self.waiter.wait(due), false)
     }
 
     const fn chores_apart(&self) -> Span {
@@ -275,8 +258,10 @@ impl Loop {
         );
         self.sampler
             .sample(&mut self.forest, &HostClock, &self.ids, &mut self.sample);
+        let known = self.matters.len().saturating_sub(self.newcomers);
+        let known = &self.matters[..known];
         self.sampler
-            .look_for_real_time(&mut self.forest, &self.matters, &mut self.sample);
+            .look_for_real_time(&mut self.forest, known, &mut self.sample);
         self.gauges.sampled(&self.sample);
         self.knobs.poll(&mut self.forest, &mut self.sample.outcomes);
         self.gauges.count(&self.sample.outcomes);
@@ -303,6 +288,7 @@ impl Loop {
         self.pace = step.pace;
         self.matters.clear();
         self.matters.extend_from_slice(&step.matters);
+        self.newcomers = step.newcomers;
         self.bells_due |= !silent(&self.brain).eq(self.silent.iter().copied());
         if self.bells_due && self.pace != Pace::Alert {
             self.arm(BELLS_A_TICK);

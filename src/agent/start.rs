@@ -119,6 +119,7 @@ impl Loop {
             gauges,
             watched: Vec::new(),
             matters: Vec::new(),
+            newcomers: 0,
             held: Vec::new(),
             silent: Vec::new(),
             bells_due: false,

@@ -41,6 +41,8 @@ pub struct Step {
     /// The containers that matter now (victims and suspects of a bucket that is not empty):
     /// they are read at every fast tick, the others when the budget affords it.
     pub matters: Vec<GroupId>,
+    /// How many of them, at the end, are there only because they have just come: of those the threads need not be asked.
+    pub newcomers: usize,
 }
 
 /// How fast to tick.

@@ -209,7 +209,7 @@ impl Brain {
             proved: false,
             proved_at: None,
             harm_at_first: harm,
-            harm_before: harm,
+            harm_before: self.suffered_before(resource, aggressor, victim, harm),
             imagined: false,
             calm_since: None,
             stirred: None,
@@ -263,6 +263,24 @@ impl Brain {
         }
     }
 
+    /// What a victim suffered before the first step: its harm since the bucket began to fill; and where the aggressor has begun
+    /// since, no less than that of the last 100 ms. (Seen with a victim that waits a little all along, and a hog that was held 60 ms
+    /// after it began: 9 % were counted before that, and 25 after it, so that it was cleared.)
+    pub(super) fn suffered_before(
+        &self,
+        resource: Resource,
+        aggressor: GroupId,
+        victim: GroupId,
+        harm: f64,
+    ) -> f64 {
+        match (resource, self.track(aggressor), self.track(victim)) {
+            (Resource::Cpu, Some(suspect), Some(harmed)) if self.has_begun(suspect, harmed) => {
+                harm.max(harmed.cpu.rate(Over::Moment))
+            }
+            _ => harm,
+        }
+    }
+
     /// The first step on one aggressor, who is held `with` others; `None` where nothing may be written that moves
     /// it and nobody else.
     pub(super) fn first_step(
@@ -276,14 +294,7 @@ impl Brain {
         if suspect.protected {
             return None;
         }
-        let strain = harmed.strain(resource);
-        let filling = strain.filling(self.now);
-        let harm = match resource {
-            // Of one that waited a little all along, the mean of its bucket's time tells too little. (Seen with one held 60 ms
-            // after it began: before that 9 % were counted, after it 25, and it was cleared.)
-            Resource::Cpu => filling.max(strain.rate(Over::Moment)),
-            _ => filling,
-        };
+        let harm = harmed.strain(resource).filling(self.now);
         let guarantee = self.policy.cpu.guarantee.get();
         let capacity = f64::from(self.host.cpus.max(1));
         let ram = self.host.memory_total.unwrap_or_default();

@@ -327,13 +327,17 @@ impl Brain {
                 self.is_newcomer(track).then_some(3)
             }
         };
+        let mut newcomers = 0;
         for wanted in 0..4 {
+            let before = matters.len();
             let of_rank = self
                 .tracks
                 .iter()
                 .filter(|track| rank(track) == Some(wanted));
             matters.extend(of_rank.map(|track| track.id));
+            newcomers = matters.len() - before;
         }
+        self.step.newcomers = newcomers;
         self.step.matters = matters;
     }
 

@@ -183,6 +183,13 @@ impl Intervention {
             && now < self.since + self.verify(policy)
     }
 
+    /// Whether a further step on the weight is on trial: it is nothing that has to be known now, where another one takes over.
+    pub(super) fn is_further_weight(&self) -> bool {
+        matches!(self.proof, Proof::Proving(_))
+            && matches!(self.place, Place::Weight(_))
+            && self.undo.is_some()
+    }
+
     /// Begins to count the harm that the latest step leaves, once it has settled. A limit that the
     /// usage has not come down to yet (`pending`) proves nothing: the experiment waits for it, but
     /// not for ever.
@@ -207,9 +214,7 @@ impl Intervention {
             return Move::Release;
         }
         match self.proof {
-            Proof::Proving(_) if seen.overtaken && self.undo.is_some() => {
-                Move::Judge(Verdict::Unproven)
-            }
+            Proof::Proving(_) if seen.overtaken => self.undo.map_or(Move::Keep, Move::StepBack),
             Proof::Proving(ends) if seen.now < ends && !self.is_spoilt(seen, policy) => Move::Keep,
             // On a slow tick the end may come before anything was measured. It is waited for, and not
             // for ever: a victim that cannot be read proves nothing.
@@ -581,22 +586,21 @@ mod tests {
     }
 
     #[test]
-    fn a_further_step_is_judged_no_longer_when_another_one_takes_over_and_the_first_is() {
-        let overtaken = Seen {
-            overtaken: true,
-            measured: Span::ZERO,
-            ..seen(40)
-        };
+    fn a_further_weight_is_undone_at_once_when_another_one_takes_over() {
         let mut intervention = held(PROVING, weight(4));
-        let judged = intervention.judge(&overtaken, &Policy::default());
-        assert_eq!(judged, Move::Keep);
+        assert!(!intervention.is_further_weight());
         intervention.undo = Some(weight(9));
-        let judged = intervention.judge(&overtaken, &Policy::default());
-        assert_eq!(judged, Move::Judge(Verdict::Unproven));
-        let mut undisturbed = overtaken;
-        undisturbed.overtaken = false;
-        let judged = intervention.judge(&undisturbed, &Policy::default());
-        assert_eq!(judged, Move::Keep);
+        assert!(intervention.is_further_weight());
+        for (overtaken, next) in [(true, Move::StepBack(weight(9))), (false, Move::Keep)] {
+            let early = Seen {
+                overtaken,
+                measured: Span::ZERO,
+                ..seen(40)
+            };
+            assert_eq!(intervention.judge(&early, &Policy::default()), next);
+        }
+        intervention.place = Place::Cap(0.3);
+        assert!(!intervention.is_further_weight());
     }
 
     #[test]

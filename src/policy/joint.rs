@@ -126,7 +126,7 @@ impl Brain {
     }
 
     /// Whether this one has come just now, or rested until then. One that was met with the victim has not come: the governor has.
-    fn has_begun(&self, track: &Track, harmed: &Track) -> bool {
+    pub(super) fn has_begun(&self, track: &Track, harmed: &Track) -> bool {
         (self.is_newcomer(track) && track.met > harmed.met) || rested(track)
     }
 
@@ -168,14 +168,30 @@ impl Brain {
         self.tracks.iter().any(begins) || self.does_less(held.aggressor, harmed)
     }
 
-    /// Whether somebody who may be held for the CPU of this one's victim has just begun, and taken over.
-    pub(super) fn somebody_takes_over(&self, held: &Intervention) -> bool {
+    /// Whether a further weight is on trial here, and somebody who is blamed by the same victim, and may be held for it, has just
+    /// begun and taken over.
+    pub(super) fn is_overtaken(&self, held: &Intervention) -> bool {
         let harmed = self.track(held.victim);
-        let Some(harmed) = harmed.filter(|_| held.resource == Resource::Cpu) else {
+        let Some(harmed) =
+            harmed.filter(|_| held.resource == Resource::Cpu && held.is_further_weight())
+        else {
             return false;
         };
+        let can_be_held = |id| {
+            let with = Culprits::one(id);
+            self.first_step(Resource::Cpu, id, harmed.id, with)
+                .is_some()
+        };
         self.tracks.iter().any(|track| {
-            takes_over(track) && self.has_begun(track, harmed) && self.is_free(track, harmed)
+            takes_over(track)
+                && self.has_begun(track, harmed)
+                && self.is_free(track, harmed)
+                && harmed
+                    .cpu
+                    .ledger
+                    .mark(track.id)
+                    .is_some_and(|mark| mark.score > 0.0)
+                && can_be_held(track.id)
         })
     }
 

@@ -145,7 +145,7 @@ impl Brain {
                     && !self.holds(track.id, resource)
                     && took_over
             }) || self.goes_on_elsewhere(held),
-            overtaken: self.somebody_takes_over(held),
+            overtaken: self.is_overtaken(held),
             stirred: resource == Resource::Cpu
                 && held.proof == Proof::Confirmed
                 && self.is_stirred(held),
@@ -338,15 +338,12 @@ impl Brain {
             Move::Judge(verdict) => {
                 self.chronicle.judged(&self.held[at], verdict, seen.harm);
                 let held = &mut self.held[at];
-                held.proof = match held.place {
-                    _ if verdict == Verdict::Confirmed => {
-                        held.proved = true;
-                        held.proved_at = Some(held.place);
-                        Proof::Confirmed
-                    }
-                    // It did help, and what is further takes nothing that nobody else wants.
-                    Place::Weight(_) if held.proved => Proof::Confirmed,
-                    _ => Proof::Unproven,
+                held.proof = if verdict == Verdict::Confirmed {
+                    held.proved = true;
+                    held.proved_at = Some(held.place);
+                    Proof::Confirmed
+                } else {
+                    Proof::Unproven
                 };
                 self.tell(EventKind::Proved(verdict), at);
                 if verdict == Verdict::Confirmed {
@@ -383,7 +380,9 @@ impl Brain {
                 held.settled = now + self.policy.detect.exonerate;
                 let was = held.place;
                 self.leave(at, was, place);
-                self.accept_residual(at, seen.harm);
+                if !seen.overtaken {
+                    self.accept_residual(at, seen.harm);
+                }
                 self.write(at, place, false);
             }
             Move::Exonerate => {

@@ -38,7 +38,8 @@ pub(super) struct Seen {
     pub starves: bool,
     /// Another suspect took over what this one gave up.
     pub relayed: bool,
-    /// Another one has just begun, and taken over: what its victim waits for from now on tells nothing of the latest step.
+    /// A further weight is on trial, and another one has just begun and taken over: what the victim waits for from now on tells
+    /// nothing of it, and that one is to be looked at.
     pub overtaken: bool,
     /// New harm is more likely the doing of another one: who has just begun, is blamed far more, or whose experiment runs.
     pub stirred: bool,

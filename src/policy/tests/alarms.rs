@@ -1,7 +1,7 @@
 //! Stories of alarms: whose harm counts, and that one that leads to nobody hides no other.
 
 use super::world::World;
-use crate::model::{Bytes, EventKind, Group, Knob, Limit, Pace, Policy, Time, WhyNobody};
+use crate::model::{Bytes, EventKind, Group, Knob, Limit, Pace, Policy, Step, Time, WhyNobody};
 use crate::policy::track::tests::{container, pod_container};
 
 /// Lets it go on for so long while this one stalls a lot, whatever runs beside it.
@@ -122,14 +122,22 @@ fn a_crowd_of_newcomers_hides_nobody_who_takes_much() {
     let crowd: Vec<String> = (0..80).map(|n| format!("/new-{n}")).collect();
     let mut groups = vec![container("/victim", 100), container("/hog", 100)];
     groups.extend(crowd.iter().map(|path| container(path, 100)));
-    groups.push(container("/worse", 100));
+    let mut worse = container("/worse", 100);
+    worse.protected = true;
+    groups.push(worse);
     world.adopt(&groups);
     world.life("/worse").wants = 8.0;
     world.run(0.2);
-    let matters = &world.last.1.matters;
+    assert_eq!(world.brain.held().count(), 0, "{:?}", world.told);
+    let Step {
+        matters, newcomers, ..
+    } = &world.last.1;
     let place = |path| matters.iter().position(|id| *id == world.id(path));
-    assert!(place("/worse") < place("/new-0"), "{matters:?}");
-    assert!(place("/worse").is_some());
+    assert!(place("/worse").is_some_and(|place| place < matters.len() - 80));
+    assert_eq!(
+        (*newcomers, place("/new-79")),
+        (80, Some(matters.len() - 1))
+    );
 }
 
 #[test]

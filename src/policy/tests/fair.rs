@@ -4,10 +4,13 @@
 use super::world::World;
 use crate::model::{
     Bytes, EventKind, Group, GroupId, Knob, KnobValue, Policy, Resource, Role, Span, Time, Verdict,
+    Weight,
 };
 use crate::policy::blame::Culprits;
 use crate::policy::intervention::Proof;
+use crate::policy::ladder::Place;
 use crate::policy::track::tests::{container, pod_container};
+use crate::policy::window::Over;
 
 /// Lets it go on for so long while this one stalls a lot, whatever runs beside it.
 fn moaning(world: &mut World, path: &str, seconds: f64) {
@@ -462,18 +465,52 @@ fn who_has_just_begun_is_outdone_only_by_one_who_did_still_more() {
 }
 
 #[test]
-fn who_begins_in_a_further_step_of_another_is_held_at_once_and_that_one_has_been_proved_before() {
-    let groups = ["/victim", "/hog", "/other"].map(|path| container(path, 100));
-    let mut world = beside_a_hog(&groups, "/hog", 1.0);
-    let held = &mut world.brain.held[0];
-    assert_eq!(held.proof, Proof::Confirmed);
-    held.undo = Some(held.place);
-    held.changed = world.now;
-    held.proof = Proof::Proving(world.now + Policy::default().detect.verify);
-    world.life("/other").wants = 8.0;
-    world.run(0.1);
-    assert!(world.wrote("/other", Knob::CpuWeight), "{:?}", world.told);
-    assert_eq!(world.brain.held[0].proof, Proof::Confirmed);
+fn who_begins_in_a_further_step_of_another_is_held_at_once_and_that_one_as_before() {
+    let mut groups = ["/victim", "/hog", "/other"].map(|path| container(path, 100));
+    for may_be_held in [true, false] {
+        groups[2].protected = !may_be_held;
+        let mut world = beside_a_hog(&groups, "/hog", 1.0);
+        let (now, verify) = (world.now, Policy::default().detect.verify);
+        let held = &mut world.brain.held[0];
+        assert_eq!(held.proof, Proof::Confirmed);
+        let before = held.place;
+        held.undo = Some(before);
+        held.place = Place::Weight(Weight::new(1).unwrap());
+        held.changed = now;
+        held.proof = Proof::Proving(now + verify);
+        world.life("/other").wants = 8.0;
+        world.run(0.1);
+        assert_eq!(world.wrote("/other", Knob::CpuWeight), may_be_held);
+        let held = &world.brain.held[0];
+        let is_back = (held.place, held.proof) == (before, Proof::Confirmed);
+        assert_eq!(is_back, may_be_held, "{:?}", world.told);
+    }
+}
+
+#[test]
+fn before_the_hold_of_one_who_has_begun_no_less_was_suffered_than_in_the_last_moment() {
+    let groups = ["/victim", "/hog", "/busy"].map(|path| container(path, 100));
+    let mut world = World::new(&groups, Policy::default());
+    world.life("/victim").wants = 0.7;
+    world.life("/busy").wants = 0.1;
+    world.run(10.0);
+    world.life("/hog").wants = 8.0;
+    world.run(0.06);
+    let victim = world.id("/victim");
+    let recent = world.brain.track(victim).unwrap().cpu.rate(Over::Moment);
+    assert!(recent > 0.05, "{recent}");
+    for (resource, path, harm, before) in [
+        (Resource::Cpu, "/hog", 0.05, recent),
+        (Resource::Cpu, "/hog", 0.9, 0.9),
+        (Resource::Cpu, "/busy", 0.05, 0.05),
+        (Resource::Io, "/hog", 0.05, 0.05),
+    ] {
+        let aggressor = world.id(path);
+        let suffered = world
+            .brain
+            .suffered_before(resource, aggressor, victim, harm);
+        assert_eq!(suffered, before, "{resource:?} {path}");
+    }
 }
 
 #[test]

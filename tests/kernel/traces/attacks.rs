@@ -77,7 +77,7 @@ pub(super) fn square_wave(rig: &Rig) -> Daemon {
     scene.governor
 }
 
-/// A tenth of the CPU, in bursts: the victim waits for each, and leaves twice as much.
+/// A tenth of the CPU, in bursts of no more than its fifth of any 100 ms: the victim waits for each, and leaves twice as much.
 pub(super) fn within_its_share(rig: &Rig) -> Daemon {
     let scene = pair(rig, "", 14);
     let bursts = "burst --threads 8 --on 20ms --every 200ms --for 5s";
