@@ -466,10 +466,13 @@ fn who_has_just_begun_is_outdone_only_by_one_who_did_still_more() {
 
 #[test]
 fn who_begins_in_a_further_step_of_another_is_held_at_once_and_that_one_as_before() {
-    let mut groups = ["/victim", "/hog", "/other"].map(|path| container(path, 100));
+    let paths = ["/victim", "/hog", "/slice/other", "/slice/guarded"];
+    let mut groups = paths.map(|path| container(path, 100));
     for may_be_held in [true, false] {
-        groups[2].protected = !may_be_held;
+        // A slice with a protected one in it is no lever, and a cap is not allowed.
+        groups[3].protected = !may_be_held;
         let mut world = beside_a_hog(&groups, "/hog", 1.0);
+        world.brain.policy.cpu.cap = false;
         let (now, verify) = (world.now, Policy::default().detect.verify);
         let held = &mut world.brain.held[0];
         assert_eq!(held.proof, Proof::Confirmed);
@@ -478,9 +481,9 @@ fn who_begins_in_a_further_step_of_another_is_held_at_once_and_that_one_as_befor
         held.place = Place::Weight(Weight::new(1).unwrap());
         held.changed = now;
         held.proof = Proof::Proving(now + verify);
-        world.life("/other").wants = 8.0;
+        world.life("/slice/other").wants = 8.0;
         world.run(0.1);
-        assert_eq!(world.wrote("/other", Knob::CpuWeight), may_be_held);
+        assert_eq!(world.wrote("/slice", Knob::CpuWeight), may_be_held);
         let held = &world.brain.held[0];
         let is_back = (held.place, held.proof) == (before, Proof::Confirmed);
         assert_eq!(is_back, may_be_held, "{:?}", world.told);
