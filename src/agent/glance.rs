@@ -87,15 +87,18 @@ impl Glance {
 
     /// The tick that was made at once met nobody, and took so much CPU time.
     pub(super) fn met_nobody(&mut self, cost: Span, budget: Share) {
-        let most = SAVED.0 as f64 * SPENT * budget.get();
-        self.credit.0 = (self.credit.0 - cost.0 as f64).max(-most);
+        self.credit.0 = (self.credit.0 - cost.0 as f64).max(-given_in(SAVED, budget));
     }
 
     fn save(&mut self, now: Time, budget: Share) {
-        let rate = SPENT * budget.get();
-        let given = now.since(self.credit.1).0 as f64 * rate;
-        self.credit = ((self.credit.0 + given).min(SAVED.0 as f64 * rate), now);
+        let saved = self.credit.0 + given_in(now.since(self.credit.1), budget);
+        self.credit = (saved.min(given_in(SAVED, budget)), now);
     }
+}
+
+/// What may be spent of the budget of such a time, in microseconds.
+fn given_in(time: Span, budget: Share) -> f64 {
+    time.0 as f64 * SPENT * budget.get()
 }
 
 impl Loop {
@@ -108,6 +111,7 @@ impl Loop {
             if at >= due {
                 break;
             }
+            // A doorbell may ring in the moment in which the time is over.
             let mut wakes = self.waiter.wait(at);
             wakes.timed_out = false;
             if wakes != Wakes::default() {
@@ -209,7 +213,33 @@ mod tests {
                 .glance
                 .stirs(host.now + FAST, unread, Share::new(BUDGET))
         );
+        host.glance.ticked(host.now + FAST);
+        assert!(host.glance.due() >= host.now + UNREAD, "and not at once");
         assert!(!host.look(1.0), "nothing to compare it with");
+        assert!(host.look(1.0));
+    }
+
+    #[test]
+    fn a_tick_between_two_looks_hides_no_jump() {
+        let mut host = Host::new().calm(0.02, 400);
+        let tick = Span::from_millis(30);
+        for (part, stirs) in [(0.2, false), (0.6, true)] {
+            host.now = host.now + tick;
+            host.waited = host.waited + tick.scaled(part);
+            host.glance.ticked(host.now);
+            assert_eq!(host.look(part), stirs);
+            host = host.calm(0.02, 400);
+        }
+    }
+
+    #[test]
+    fn a_dear_tick_in_vain_is_paid_for_but_not_for_ever() {
+        let mut host = Host::new().calm(0.0, 400);
+        host.glance
+            .met_nobody(Span::from_secs(1), Share::new(BUDGET));
+        let mut host = host.calm(0.0, 200);
+        assert!(!host.look(1.0), "five of ten seconds are over");
+        let mut host = host.calm(0.0, 300);
         assert!(host.look(1.0));
     }
 

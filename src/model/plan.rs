@@ -38,7 +38,7 @@ pub struct Step {
     pub events: Vec<Event>,
     /// How soon the brain wants to see the next sample.
     pub pace: Pace,
-    /// The containers that matter now (victims and suspects of a bucket that is not empty):
+    /// The containers that matter now (who is held, victims and suspects of a bucket that is not empty, and who has just come):
     /// they are read at every fast tick, the others when the budget affords it.
     pub matters: Vec<GroupId>,
     /// How many of them, at the end, are there only because they have just come: of those the threads need not be asked.

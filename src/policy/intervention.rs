@@ -213,8 +213,12 @@ impl Intervention {
         if seen.groundless {
             return Move::Release;
         }
+        if seen.overtaken
+            && let Some(before) = self.undo
+        {
+            return Move::StepBack(before);
+        }
         match self.proof {
-            Proof::Proving(_) if seen.overtaken => self.undo.map_or(Move::Keep, Move::StepBack),
             Proof::Proving(ends) if seen.now < ends && !self.is_spoilt(seen, policy) => Move::Keep,
             // On a slow tick the end may come before anything was measured. It is waited for, and not
             // for ever: a victim that cannot be read proves nothing.

@@ -141,6 +141,12 @@ impl Brain {
             && track.exonerated_for(Resource::Cpu, self.now).is_none()
     }
 
+    /// Whether this one is free, and there is a first step for it.
+    fn may_be_held(&self, track: &Track, harmed: &Track) -> bool {
+        let first = || self.first_step(Resource::Cpu, track.id, harmed.id, Culprits::one(track.id));
+        self.is_free(track, harmed) && first().is_some()
+    }
+
     /// Whether another one than this held one is more likely to do what harm there is now to its victim's CPU: one whose step is on
     /// trial; and for as long as that takes, one that has just begun, or is blamed far more. Then it is no reason to wait any longer,
     /// whoever begins next. (Seen with containers that live for two seconds: the one before, which was gone, was tightened, and
@@ -177,32 +183,18 @@ impl Brain {
         else {
             return false;
         };
-        let can_be_held = |id| {
-            let with = Culprits::one(id);
-            self.first_step(Resource::Cpu, id, harmed.id, with)
-                .is_some()
+        let overtakes = |track: &Track| {
+            takes_over(track) && self.has_begun(track, harmed) && self.may_be_held(track, harmed)
         };
-        self.tracks.iter().any(|track| {
-            takes_over(track)
-                && self.has_begun(track, harmed)
-                && self.is_free(track, harmed)
-                && harmed
-                    .cpu
-                    .ledger
-                    .mark(track.id)
-                    .is_some_and(|mark| mark.score > 0.0)
-                && can_be_held(track.id)
-        })
+        let mut blamed = harmed.cpu.ledger.ranked();
+        blamed.any(|(id, _)| self.track(id).is_some_and(overtakes))
     }
 
     /// Whether this victim blames another one, who may be held and is not, far more than this one.
     pub(super) fn does_less(&self, aggressor: GroupId, harmed: &Track) -> bool {
         let may_be_held = |id| {
-            self.track(id)
-                .is_some_and(|track| self.is_free(track, harmed))
-                && self
-                    .first_step(Resource::Cpu, id, harmed.id, Culprits::one(id))
-                    .is_some()
+            let track = self.track(id);
+            track.is_some_and(|track| self.may_be_held(track, harmed))
         };
         let (ledger, margin) = (&harmed.cpu.ledger, self.policy.detect.margin);
         ledger.is_outdone(Culprits::one(aggressor), margin, may_be_held)
