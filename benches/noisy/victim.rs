@@ -60,8 +60,11 @@ pub(crate) enum Victim {
         #[arg(long, required = true)]
         address: Vec<String>,
         /// The string's length: how much one request costs the server, and only the server.
-        #[arg(long, value_parser = size)]
-        bitmap: usize,
+        #[arg(long, value_parser = size, required_unless_present = "cost")]
+        bitmap: Option<usize>,
+        /// Instead of a length: how long a request shall take while nobody else wants anything, as it is when the client starts.
+        #[arg(long, value_parser = span, conflicts_with = "bitmap")]
+        cost: Option<Duration>,
         #[command(flatten)]
         rhythm: Rhythm,
     },
@@ -149,9 +152,18 @@ pub(crate) fn run(victim: &Victim) -> anyhow::Result<()> {
         Victim::Redis {
             address,
             bitmap,
+            cost,
             rhythm,
         } => {
-            let connect = |address: &String| Redis::connect(address, *bitmap);
+            // One server after the other: two that are asked at once would wait for each other.
+            let connect = |address: &String| {
+                let mut client = Redis::connect(address)?;
+                match cost {
+                    Some(cost) => client.size_by(record::span_us(*cost))?,
+                    None => client.resize(bitmap.unwrap_or_default())?,
+                }
+                Ok(client)
+            };
             let clients = address.iter().map(connect).collect::<anyhow::Result<_>>()?;
             record::print("redis", all_redis(clients, rhythm.schedule())?)
         }
@@ -311,6 +323,12 @@ struct Redis {
     rx: std::io::BufReader<Box<dyn Stream>>,
 }
 
+/// The request.
+const COUNT: &str = "BITCOUNT noisy:bitmap\r\n";
+/// How often the length is corrected where a cost is asked for, and of how many requests each time.
+const SIZINGS: usize = 3;
+const ASKED: usize = 15;
+
 /// A server that has only just been started is asked again for so long.
 const PATIENCE_US: u64 = 10_000_000;
 
@@ -328,8 +346,8 @@ fn patiently<T>(connect: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> 
 const SILENCE: Duration = Duration::from_secs(15);
 
 impl Redis {
-    fn connect(address: &str, bitmap: usize) -> anyhow::Result<Redis> {
-        let (mut tx, rx): (Box<dyn Stream>, Box<dyn Stream>) = if address.contains('/') {
+    fn connect(address: &str) -> anyhow::Result<Redis> {
+        let (tx, rx): (Box<dyn Stream>, Box<dyn Stream>) = if address.contains('/') {
             let tx = patiently(|| UnixStream::connect(address))?;
             let rx = tx.try_clone()?;
             rx.set_read_timeout(Some(SILENCE))?;
@@ -341,16 +359,39 @@ impl Redis {
             rx.set_read_timeout(Some(SILENCE))?;
             (Box::new(tx), Box::new(rx))
         };
-        let mut rx = std::io::BufReader::new(rx);
-        let last = bitmap.saturating_mul(8).saturating_sub(1);
-        for command in [
-            "DEL noisy:bitmap\r\n".to_owned(),
-            format!("SETBIT noisy:bitmap {last} 1\r\n"),
-        ] {
-            tx.write_all(command.as_bytes())?;
-            answer(&mut rx)?;
-        }
+        let rx = std::io::BufReader::new(rx);
         Ok(Redis { tx, rx })
+    }
+
+    fn ask(&mut self, command: &str) -> anyhow::Result<()> {
+        self.tx.write_all(command.as_bytes())?;
+        answer(&mut self.rx)
+    }
+
+    /// Makes the string this long.
+    fn resize(&mut self, bitmap: usize) -> anyhow::Result<()> {
+        let last = bitmap.saturating_mul(8).saturating_sub(1);
+        self.ask("DEL noisy:bitmap\r\n")?;
+        self.ask(&format!("SETBIT noisy:bitmap {last} 1\r\n"))
+    }
+
+    /// Makes the string so long that to count it takes this time on this machine: by the median of what a megabyte takes,
+    /// and then of what that comes to.
+    fn size_by(&mut self, cost_us: u64) -> anyhow::Result<()> {
+        let mut bitmap = 1 << 20;
+        for _ in 0..SIZINGS {
+            self.resize(bitmap)?;
+            let mut took = [0; ASKED];
+            for took in &mut took {
+                let before = now_us();
+                self.ask(COUNT)?;
+                *took = now_us().saturating_sub(before).max(1);
+            }
+            took.sort_unstable();
+            let factor = cost_us as f64 / took[ASKED / 2] as f64;
+            bitmap = (bitmap as f64 * factor) as usize;
+        }
+        self.resize(bitmap)
     }
 
     fn run(self, schedule: Schedule) -> anyhow::Result<Vec<Request>> {
@@ -361,7 +402,7 @@ impl Redis {
             record::sleep_until(due);
             // The reader is told first: an answer never arrives without somebody to count it.
             let _ = sent.send(due);
-            if tx.write_all(b"BITCOUNT noisy:bitmap\r\n").is_err() {
+            if tx.write_all(COUNT.as_bytes()).is_err() {
                 break;
             }
         }
