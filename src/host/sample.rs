@@ -229,6 +229,7 @@ impl<T: TreeFiles> Sampler<T> {
             cpu_idle: stat.map(|stat| stat.idle),
             memory_total: memory.and_then(|memory| memory.total),
             memory_available: memory.and_then(|memory| memory.available),
+            memory_free: memory.and_then(|memory| memory.free),
             swap_total: memory.and_then(|memory| memory.swap_total),
             swap_free: memory.and_then(|memory| memory.swap_free),
             tasks: text(files, &self.loadavg, room).and_then(loadavg::tasks),

@@ -10,6 +10,8 @@ pub struct Meminfo {
     pub total: Reading<Bytes>,
     /// `MemAvailable`.
     pub available: Reading<Bytes>,
+    /// `MemFree`.
+    pub free: Reading<Bytes>,
     /// `SwapTotal`; zero without swap.
     pub swap_total: Reading<Bytes>,
     /// `SwapFree`.
@@ -25,6 +27,7 @@ pub fn parse(text: &[u8]) -> Reading<Meminfo> {
     let mut found = Meminfo {
         total: Err(Absent::Malformed),
         available: Err(Absent::Malformed),
+        free: Err(Absent::Malformed),
         swap_total: Err(Absent::Malformed),
         swap_free: Err(Absent::Malformed),
     };
@@ -35,6 +38,7 @@ pub fn parse(text: &[u8]) -> Reading<Meminfo> {
         let place = match label {
             b"MemTotal" => &mut found.total,
             b"MemAvailable" => &mut found.available,
+            b"MemFree" => &mut found.free,
             b"SwapTotal" => &mut found.swap_total,
             b"SwapFree" => &mut found.swap_free,
             _ => continue,
@@ -67,6 +71,7 @@ mod tests {
         let wanted = Meminfo {
             total: Ok(Bytes(989_884 << 10)),
             available: Ok(Bytes(868_844 << 10)),
+            free: Ok(Bytes(939_564 << 10)),
             swap_total: Ok(Bytes(262_140 << 10)),
             swap_free: Ok(Bytes(253_384 << 10)),
         };
@@ -75,6 +80,7 @@ mod tests {
         for (name, size) in [
             ("total", found.total),
             ("available", found.available),
+            ("free", found.free),
             ("swap total", found.swap_total),
             ("swap free", found.swap_free),
         ] {

@@ -29,6 +29,9 @@ pub struct HostSample {
     pub memory_total: Reading<Bytes>,
     /// `MemAvailable`: what can be had without swapping, as the kernel estimates it.
     pub memory_available: Reading<Bytes>,
+    /// `MemFree`: what nobody uses, not even the page cache. Where it ends the kernel begins to take pages from somebody.
+    #[serde(default = "super::unread")]
+    pub memory_free: Reading<Bytes>,
     /// `SwapTotal`.
     pub swap_total: Reading<Bytes>,
     /// `SwapFree`.
@@ -107,6 +110,7 @@ impl Default for HostSample {
             cpu_idle: Err(super::Absent::NotRead),
             memory_total: Err(super::Absent::NotRead),
             memory_available: Err(super::Absent::NotRead),
+            memory_free: Err(super::Absent::NotRead),
             swap_total: Err(super::Absent::NotRead),
             swap_free: Err(super::Absent::NotRead),
             tasks: Err(super::Absent::NotRead),

@@ -211,6 +211,10 @@ impl Brain {
             harm_at_first: harm,
             harm_before: self.suffered_before(resource, aggressor, victim, harm),
             imagined: false,
+            foreseen: resource == Resource::Memory
+                && self
+                    .track(victim)
+                    .is_some_and(|harmed| self.is_foreseen(harmed)),
             calm_since: None,
             stirred: None,
             wanted: None,
@@ -375,7 +379,8 @@ impl Brain {
                     return None;
                 }
                 let current = suspect.memory.map_or(Bytes(0), |memory| memory.current);
-                let place = ladder::first_high(current, &bounds)?;
+                let is_late = !self.is_foreseen(harmed);
+                let place = ladder::first_high(current, is_late, &bounds)?;
                 (suspect.group, place, None)
             }
             Resource::Pids => {

@@ -7,12 +7,13 @@ use super::devices::Shared;
 use super::entitle::{Claim, Shares};
 use super::intervention::{Intervention, Proof};
 use super::ladder::Place;
+use super::on_device::OnDevice;
 use super::pools::{self, Pool};
 use super::track::Track;
 use super::window::{Over, Windows};
 use crate::model::{
-    Bytes, Device, End, Event, EventKind, Evidence, GroupId, HostSample, Pace, Policy, Resource,
-    Role, Sample, Span, Step, Time, Topology, WhyNobody,
+    Bytes, End, Event, EventKind, Evidence, GroupId, HostSample, Pace, Policy, Resource, Role,
+    Sample, Span, Step, Time, Topology, WhyNobody,
 };
 
 /// The decisions of one governor. Pure: equal samples give equal steps.
@@ -27,6 +28,8 @@ pub struct Brain {
     pub(super) idle: Windows<Span>,
     /// MemAvailable.
     pub(super) available: Windows<Bytes>,
+    /// MemFree.
+    pub(super) free: Windows<Bytes>,
     /// MemAvailable and free swap.
     pub(super) left: Windows<Bytes>,
     /// When somebody was killed last.
@@ -42,8 +45,8 @@ pub struct Brain {
     pub(super) pools: Vec<Pool>,
     /// What all do on each device; made anew by each step.
     pub(super) devices: Vec<Shared>,
-    /// What the whole host does on each device: cost.
-    pub(super) disks: Vec<(Device, Windows<u64>)>,
+    /// What the whole host does on each device.
+    pub(super) disks: Vec<OnDevice>,
     /// Who takes more than it may in this tick, for each resource: places in `tracks`.
     pub(super) takers: [Vec<usize>; RESOURCES.len()],
     /// The alarms of one resource, the worst first; here for its room only.
@@ -57,8 +60,6 @@ pub struct Brain {
 pub(super) const RESOURCES: [Resource; 4] = Resource::ALL;
 /// The host has CPU to spare when this part of it was idle.
 pub(super) const SPARE: f64 = 0.1;
-/// Memory is short when less than so many times the policy's reserve is available.
-pub(super) const SHORT: f64 = 2.5;
 
 /// Harm that nothing has answered for so long is looked at no faster than calm: it is nobody's doing
 /// that we could end, and would else cost the fastest tick for ever.
@@ -80,6 +81,7 @@ impl Brain {
             host: HostSample::default(),
             idle: Windows::new(),
             available: Windows::new(),
+            free: Windows::new(),
             left: Windows::new(),
             killed: [None; RESOURCES.len()],
             shares: Shares::default(),
@@ -215,6 +217,9 @@ impl Brain {
         if let Ok(idle) = sample.host.cpu_idle {
             self.idle.push(sample.at, idle);
         }
+        if let Ok(free) = sample.host.memory_free {
+            self.free.push(sample.at, free);
+        }
         if let Ok(available) = sample.host.memory_available {
             self.available.push(sample.at, available);
             if let Ok(swap) = sample.host.swap_free {
@@ -230,29 +235,6 @@ impl Brain {
     /// Part of the host's CPU that was idle.
     pub(super) fn spare(&self, over: Over) -> f64 {
         self.idle.rate(over) / f64::from(self.host.cpus.max(1))
-    }
-
-    /// MemAvailable as a part of RAM.
-    pub(super) fn available(&self) -> Option<f64> {
-        Some(self.part_of_ram(self.host.memory_available.ok()?))
-    }
-
-    /// Whether memory is short on the host; not where that is not known.
-    pub(super) fn is_short(&self) -> bool {
-        let short = SHORT * self.policy.memory.reserve.get();
-        self.available().is_some_and(|now| now < short)
-    }
-
-    /// What will be available, as a part of RAM, after a time like that which a limit takes to be
-    /// decided and written, if it goes on as in the last half second.
-    pub(super) fn available_soon(&self) -> Option<f64> {
-        const SOON: Span = Span::from_secs(1);
-        let now = self.available()?;
-        let fallen = self.available.change(Over::Half).map_or(0.0, |change| {
-            let fall = Bytes(change.from.0.saturating_sub(change.to.0));
-            self.part_of_ram(fall) / change.over.as_secs_f64()
-        });
-        Some(now - fallen * SOON.as_secs_f64())
     }
 
     /// How many containers share the host; at least one.

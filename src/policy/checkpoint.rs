@@ -11,11 +11,12 @@ use super::brain::{Brain, RESOURCES};
 use super::chronicle::Chronicle;
 use super::entitle::Shares;
 use super::intervention::Intervention;
+use super::on_device::OnDevice;
 use super::pools;
 use super::track::Track;
 use super::window::Windows;
 use crate::model::{
-    Bytes, Device, GroupId, HostSample, Pace, Policy, Span, Step, Time, Topology, WhyNobody,
+    Bytes, GroupId, HostSample, Pace, Policy, Span, Step, Time, Topology, WhyNobody,
 };
 
 /// What a brain remembers from one step to the next.
@@ -26,9 +27,10 @@ struct Kept<'b> {
     host: HostSample,
     idle: &'b Windows<Span>,
     available: &'b Windows<Bytes>,
+    free: &'b Windows<Bytes>,
     left: &'b Windows<Bytes>,
     killed: [Option<Time>; RESOURCES.len()],
-    disks: &'b [(Device, Windows<u64>)],
+    disks: &'b [OnDevice],
     calm_since: [Option<Time>; RESOURCES.len()],
     told: [Option<(GroupId, WhyNobody, Time)>; RESOURCES.len()],
     chronicle: &'b Chronicle,
@@ -46,10 +48,12 @@ struct Found {
     idle: Windows<Span>,
     available: Windows<Bytes>,
     #[serde(default = "Windows::new")]
+    free: Windows<Bytes>,
+    #[serde(default = "Windows::new")]
     left: Windows<Bytes>,
     #[serde(default)]
     killed: [Option<Time>; RESOURCES.len()],
-    disks: Vec<(Device, Windows<u64>)>,
+    disks: Vec<OnDevice>,
     calm_since: [Option<Time>; RESOURCES.len()],
     told: [Option<(GroupId, WhyNobody, Time)>; RESOURCES.len()],
     chronicle: Chronicle,
@@ -84,6 +88,7 @@ impl Brain {
             host,
             idle,
             available,
+            free,
             left,
             killed,
             shares: _,
@@ -106,6 +111,7 @@ impl Brain {
             host: *host,
             idle,
             available,
+            free,
             left,
             killed: *killed,
             disks,
@@ -145,6 +151,7 @@ impl Brain {
             host: found.host,
             idle: found.idle,
             available: found.available,
+            free: found.free,
             left: found.left,
             killed: found.killed,
             shares: Shares::default(),

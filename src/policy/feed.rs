@@ -6,10 +6,11 @@ use super::brain::{Brain, RESOURCES, SPARE};
 use super::entitle::Claim;
 use super::harm::Harm;
 use super::lever;
+use super::memory::Ends;
 use super::strain::Doing;
 use super::track::Track;
 use super::window::Over;
-use crate::model::{Bytes, Event, EventKind, Group, Limit, Resource, Span, Time};
+use crate::model::{Bytes, Event, EventKind, Group, GroupId, Limit, Resource, Span, Time};
 
 /// Excess begins clearly above the entitlement: usage is measured to a scheduler's tick, and one at
 /// its established demand is above it half of the time.
@@ -21,9 +22,6 @@ pub(super) const LITTLE: f64 = 0.02;
 /// Part of RAM that one may have over its level and has not taken too much: the level is the least of ten
 /// seconds, and a page over it makes nobody an aggressor, nor any less a victim.
 const LITTLE_MEMORY: f64 = 0.01;
-/// Who takes this part of RAM a second, which is all of it in an hour, runs towards the cliff; a database
-/// gains a page now and then.
-const RUNS: f64 = 0.0003;
 /// With this part of the CPUs idle one that takes more than its fair share, or half of the host, gets what it wants. (Seen with
 /// a tenth: one that took 80 % of two CPUs, where the host's own work took 8 %, was never known to need it, and was held for a
 /// service that waited for 3 % of its time.) Those who take less wait for [`SPARE`]: one after the other they could all get
@@ -139,24 +137,16 @@ impl Brain {
 
     /// Feeds every bucket and ledger; whether anything is in any of them.
     pub(super) fn sum_harm(&mut self) -> bool {
-        let reserve = self.policy.memory.reserve.get();
         let shortage = self.is_short();
-        let runs = RUNS * self.host.memory_total.unwrap_or_default().0 as f64;
-        let grower = self
-            .tracks
-            .iter()
-            .any(|t| t.memory_excess > 0.0 && t.growth(Over::Half) > runs && t.is_container);
-        // The cliff is near and somebody runs towards it: harm that is about to come. Pressure would
-        // tell too late: a container whose page cache is taken waits for its disk, not for memory.
-        let imminent = grower && self.available_soon().is_some_and(|soon| soon < reserve);
-        self.look_for_takers();
+        let ends = self.ends();
+        self.look_for_takers(ends.filler);
         let mut any = [false; RESOURCES.len()];
         for at in 0..self.tracks.len() {
             for (resource, any) in RESOURCES.into_iter().zip(&mut any) {
                 if self.tracks[at].fresh[resource as usize] {
                     match resource {
                         Resource::Cpu => self.feed_cpu(at),
-                        Resource::Memory => self.feed_memory(at, shortage, imminent),
+                        Resource::Memory => self.feed_memory(at, shortage, ends),
                         Resource::Pids => self.feed_tasks(at),
                         Resource::Io => self.feed_io(at, shortage),
                     }
@@ -176,7 +166,7 @@ impl Brain {
     }
 
     /// Finds who may be to blame in this tick once, not for each victim anew.
-    fn look_for_takers(&mut self) {
+    fn look_for_takers(&mut self, filler: Option<GroupId>) {
         let tracks = &self.tracks;
         for (resource, takers) in RESOURCES.into_iter().zip(&mut self.takers) {
             let excess = |at: usize| tracks.get(at).map_or(0.0, |track| track.excess(resource));
@@ -188,6 +178,10 @@ impl Brain {
             };
             takers.clear();
             takers.extend((0..tracks.len()).filter(may_be));
+            // Harm that is about to come by somebody's doing is nobody else's.
+            if let (Resource::Memory, Some(filler)) = (resource, filler) {
+                takers.retain(|at| tracks.get(*at).is_some_and(|track| track.id == filler));
+            }
             if resource == Resource::Cpu && takers.len() > TAKERS {
                 let most_first =
                     |a: &usize, b: &usize| excess(*b).total_cmp(&excess(*a)).then(a.cmp(b));
@@ -263,7 +257,7 @@ impl Brain {
         track.strain(resource).tolerance(&self.policy) + slack
     }
 
-    pub(super) fn feed_memory(&mut self, at: usize, shortage: bool, imminent: bool) {
+    pub(super) fn feed_memory(&mut self, at: usize, shortage: bool, ends: Ends) {
         let limit = self.own_limit(self.tracks[at].group);
         // Below a limit, its own or a slice's, it may be that limit that takes its pages, and nobody else.
         let is_limited = |up| self.own_limit(up) != Limit::Max;
@@ -276,7 +270,8 @@ impl Brain {
         let held = self.holds(self.tracks[at].id, Resource::Memory);
         if !innocent || held {
             harm.amount = Span::ZERO;
-        } else if imminent {
+        } else if ends.cliff || (ends.filler.is_some() && self.has_to_lose(&self.tracks[at])) {
+            // Harm that is about to come.
             harm.amount = harm.amount.max(over.scaled(0.5));
         }
         self.feed(at, Resource::Memory, when, over, harm);

@@ -67,6 +67,9 @@ pub(super) struct Intervention {
     pub harm_before: f64,
     /// Whether it is only told and not written: then nothing can be proved.
     pub imagined: bool,
+    /// Whether it was set for harm that was about to come: nothing was measured before it that could fall.
+    #[serde(default)]
+    pub foreseen: bool,
     /// Since when nobody is harmed whom this one is held for, or whom its aggressor is blamed by.
     pub calm_since: Option<Time>,
     /// Since when new harm may, at every tick, be the doing of another one, who has just begun or is blamed far more.
@@ -250,7 +253,7 @@ impl Intervention {
     }
 
     fn end_experiment(&self, seen: &Seen, policy: &Policy) -> Move {
-        if self.imagined {
+        if self.imagined || self.foreseen {
             Move::Judge(Verdict::Unproven)
         } else if self.resource == Resource::Pids {
             // It starts no more. Whether others do is not its doing.
@@ -423,6 +426,7 @@ mod tests {
             harm_at_first: 0.5,
             harm_before: 0.5,
             imagined: false,
+            foreseen: false,
             calm_since: None,
             stirred: None,
             wanted: None,

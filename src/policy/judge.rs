@@ -1,12 +1,13 @@
 //! What is held: what is seen of it, what its judgement leads to, and what became of its writes.
 
-use super::brain::{Brain, SHORT, SPARE};
+use super::brain::{Brain, SPARE};
 use super::feed::LITTLE;
 use super::harm::SATISFIED;
 use super::intervention::{Intervention, Proof, USAGE};
 use super::joint::{LEAST, TAKES_OVER};
 use super::ladder::{self, Place};
 use super::lever;
+use super::memory::SHORT;
 use super::seen::{Move, Seen};
 use super::track::Track;
 use super::window::Over;
@@ -100,6 +101,17 @@ impl Brain {
                 (Resource::Memory | Resource::Pids, _) => false,
             })
         };
+        let relayed = self.tracks.iter().any(|track| {
+            let took_over = match resource {
+                Resource::Cpu => track.excess > TAKES_OVER * entitled.max(LEAST),
+                Resource::Io => track.io_excess > RELAYED,
+                Resource::Memory | Resource::Pids => false,
+            };
+            track.is_container
+                && track.id != held.victim
+                && !self.holds(track.id, resource)
+                && took_over
+        }) || self.goes_on_elsewhere(held);
         let frozen = self.frozen_instead(held);
         let may = |place: &Place| {
             self.allowed(held.aggressor, *place) && self.leaves_others(held, *place)
@@ -134,22 +146,13 @@ impl Brain {
             }) && !self.is_helped_by_another(held),
             wants,
             starves: resource == Resource::Cpu && waits > 0.1 && usage < 0.9 * entitled && !idle,
-            relayed: self.tracks.iter().any(|track| {
-                let took_over = match resource {
-                    Resource::Cpu => track.excess > TAKES_OVER * entitled.max(LEAST),
-                    Resource::Io => track.io_excess > RELAYED,
-                    Resource::Memory | Resource::Pids => false,
-                };
-                track.is_container
-                    && track.id != held.victim
-                    && !self.holds(track.id, resource)
-                    && took_over
-            }) || self.goes_on_elsewhere(held),
+            relayed,
             overtaken: self.is_overtaken(held),
             stirred: resource == Resource::Cpu
                 && held.proof == Proof::Confirmed
                 && self.is_stirred(held),
-            pending: aggressor.is_some_and(|track| track.is_over(held.place)),
+            pending: aggressor.is_some_and(|track| track.is_over(held.place))
+                || (self.works_off(held) && !relayed),
             short: resource == Resource::Memory && self.is_short(),
             tighter: frozen.filter(|_| now >= held.changed + USAGE).or_else(|| {
                 ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)
@@ -363,7 +366,10 @@ impl Brain {
             }
             Move::Reach(place) => {
                 let held = &mut self.held[at];
-                held.harm_before = held.harm_before.max(seen.harm);
+                // What a device works off meanwhile is no measure of what it was before.
+                if held.resource != Resource::Io {
+                    held.harm_before = held.harm_before.max(seen.harm);
+                }
                 held.proof = Proof::Proving(now + verify);
                 held.mark = None;
                 // The first weight is where it goes back to unless the least one is proved to help.

@@ -123,11 +123,12 @@ pub(super) fn first_cap(guaranteed: f64, bounds: &Bounds) -> Option<Place> {
     (cap < most).then_some(Place::Cap(cap))
 }
 
-/// The first `memory.high`: a little under what it has, so that growth ends and a little comes
-/// back. Deep steps would send gigabytes to swap at once, and starve the victim by that. `None` where
-/// it has a limit of its own that is lower: ours would lift it.
-pub(super) fn first_high(current: Bytes, bounds: &Bounds) -> Option<Place> {
-    let high = page(current.scaled(0.95).max(bounds.high_floor));
+/// The first `memory.high`: what it has, so that growth ends, or where something has to come back (`is_late`) a little less. Deep
+/// steps would send gigabytes to swap at once, and starve the victim by that. `None` where it has a limit of its own that is
+/// lower: ours would lift it.
+pub(super) fn first_high(current: Bytes, is_late: bool, bounds: &Bounds) -> Option<Place> {
+    let keeps = if is_late { 0.95 } else { 1.0 };
+    let high = page(current.scaled(keeps).max(bounds.high_floor));
     let own = match bounds.original.memory_high {
         Ok(Limit::At(own)) => own,
         _ => Bytes(u64::MAX),
@@ -427,10 +428,10 @@ mod tests {
         let mib = Bytes::from_mib;
         limited.original.memory_high = Ok(Limit::At(mib(200)));
         limited.high_floor = mib(600);
-        assert_eq!(first_high(mib(195), &limited), None);
+        assert_eq!(first_high(mib(195), true, &limited), None);
         limited.high_floor = mib(64);
         assert_eq!(
-            first_high(mib(100), &limited),
+            first_high(mib(100), true, &limited),
             Some(Place::High(page(mib(95))))
         );
     }
@@ -478,7 +479,7 @@ mod tests {
             for start in [
                 first_weight(&first, &bounds, &policy),
                 first_cap(guaranteed, &bounds),
-                first_high(Bytes(current), &bounds),
+                first_high(Bytes(current), true, &bounds),
                 first_clamp(current >> 25, 10_000.0, 250.0, &bounds, &policy),
             ] {
                 let mut place = start;

@@ -18,6 +18,7 @@
 //! | `lift` | what does the victim get, where the policy allows the idle rung? |
 //! | `seen` | what does one intervention see in one tick, and what may follow? |
 //! | `intervention` | did it help, shall it go on, when is it given back? |
+//! | `memory` | how near is the end of memory, and who runs towards it? |
 //! | `tasks` | who runs the host, or a slice, out of tasks? |
 //! | `pools` | where do one's tasks come from, and how many are left there? |
 //! | `on_device` | what does one do on one device, and how fast? |
@@ -60,6 +61,7 @@ mod ladder;
 mod learn;
 mod lever;
 mod lift;
+mod memory;
 mod on_device;
 mod pools;
 mod pulses;

@@ -43,12 +43,13 @@ pub(super) struct Seen {
     pub overtaken: bool,
     /// New harm is more likely the doing of another one: who has just begun, is blamed far more, or whose experiment runs.
     pub stirred: bool,
-    /// The aggressor still has more than the latest step leaves it: reclaim is under way.
+    /// The latest step shows nothing yet: its aggressor still has more memory than it leaves it, or the device works off what it
+    /// was handed before.
     pub pending: bool,
     /// Memory is short: what was lost before the step comes back slowly.
     pub short: bool,
     pub tighter: Option<Place>,
-    /// What may follow a weight that has not reached its aggressor, who still takes more than it may.
+    /// What may follow a weight, or a throttle, that has not reached its aggressor, who still takes more than it may.
     pub beyond: Option<Place>,
     /// Where what stands does not reach it because it runs in real time: to freeze it does.
     pub frozen: Option<Place>,

@@ -2,7 +2,7 @@
 
 use super::ladder::{Place, SEVERE, STEPS_BACK};
 use super::on_device::Pace;
-use crate::model::{Bytes, Device, IoMax, Knobs, Limit, Policy};
+use crate::model::{Bytes, Device, IoMax, IoUse, Knobs, Limit, Policy};
 
 /// What is left to one on a device in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -111,6 +111,17 @@ impl Throttle {
             rios: self.rios.max(operations),
             wios: self.wios.max(operations),
         }
+    }
+
+    /// What all of it costs in a second, as [`IoUse::cost`] counts.
+    pub(super) fn cost(self) -> f64 {
+        let used = IoUse {
+            rbytes: Bytes(self.rbytes),
+            wbytes: Bytes(self.wbytes),
+            rios: self.rios,
+            wios: self.wios,
+        };
+        used.cost() as f64
     }
 
     /// Whether the policy lets it be held.

@@ -1,9 +1,8 @@
 //! A sample to deltas and back.
 //!
-//! Each container that was met since the last key has a slot with its last values, and so has the
-//! host. What is written of it: the slot (as the distance from the one before, mostly one ahead), when
-//! it was read (as the distance from the one before), a mask, and what the mask says has changed. A
-//! container in which nothing moved is five bytes.
+//! Each container that was met since the last key has a slot with its last values, and so has the host. What is written
+//! of it: the slot (as the distance from the one before, mostly one ahead), when it was read (as the distance from the one
+//! before), a mask, and what the mask says has changed. A container in which nothing moved is five bytes.
 //!
 //! The mask has for each reading a bit for each of its values and one that says that it is absent. A
 //! value's bit: it changed, and its delta follows. If the reading is absent, the first value's bit
@@ -25,13 +24,15 @@ pub(super) const SLOTS_MAX: usize = 16_384;
 /// Values of each of a container's readings. Before the last are its devices, each with its number; where there are
 /// fewer their values are 0. The last is whether it runs in real time; older formats, which do not know of it, tell 0.
 const CONTAINER: [usize; 8 + DEVICES] = [2, 2, 2, 2, 1, 2, 1, 5, 5, 5, 5, 1];
-/// Values of each of the host's readings. The number of CPUs is one that is never absent.
-const HOST: [usize; 9 + DEVICES] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 5, 5, 5, 5];
+/// Values of each of the host's readings. The number of CPUs is one that is never absent; the last is the memory that is free.
+const HOST: [usize; 10 + DEVICES] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 5, 5, 5, 5, 1];
 /// The first format that has the host's tasks, the last two of its readings. Where the format is older no bit
 /// of the mask speaks of them.
 const WITH_TASKS: u32 = 2;
 /// The first format that has what containers do on devices.
 const WITH_IO: u32 = 3;
+/// Likewise the host's free memory.
+const WITH_FREE: u32 = 6;
 
 /// The most values of one reading.
 pub(super) const VALUES: usize = 5;
@@ -110,12 +111,15 @@ impl Deltas {
         self.at = from.delta(self.at)?;
         sample.at = Time(self.at);
         sample.host = host_in(&take_readings(&HOST, &mut self.host, from)?)?;
+        let none = HostSample::default();
         if format < WITH_TASKS {
-            let none = HostSample::default();
             (sample.host.tasks, sample.host.tasks_max) = (none.tasks, none.tasks_max);
         }
         if format < WITH_IO {
-            sample.host.io = HostSample::default().io;
+            sample.host.io = none.io;
+        }
+        if format < WITH_FREE {
+            sample.host.memory_free = none.memory_free;
         }
         let count = from.count(SLOTS_MAX)?;
         // Each takes four bytes at least: what the bytes cannot hold is not made room for.
@@ -253,6 +257,7 @@ fn host_out(host: &HostSample) -> [Plain; HOST.len()] {
         device(1),
         device(2),
         device(3),
+        bytes(host.memory_free),
     ]
 }
 
@@ -263,11 +268,12 @@ fn host_in(
         total,
         available,
         swap,
-        free,
+        swap_free,
         tasks,
         tasks_max,
         io,
         devices @ ..,
+        free,
     ]: &[Plain; HOST.len()],
 ) -> Option<HostSample> {
     let count = |plain| unpair(plain, |[tasks, _]| tasks);
@@ -277,8 +283,9 @@ fn host_in(
         cpu_idle: unpair(idle, |[idle, _]| Span(idle))?,
         memory_total: bytes(total)?,
         memory_available: bytes(available)?,
+        memory_free: bytes(free)?,
         swap_total: bytes(swap)?,
-        swap_free: bytes(free)?,
+        swap_free: bytes(swap_free)?,
         tasks: count(tasks)?,
         tasks_max: count(tasks_max)?,
         io: unpair(io, |_| device::all_in(devices))?,

@@ -305,6 +305,7 @@ impl<W: Write> Host<W> {
                 cpu_idle: Ok(micros(self.idle)),
                 memory_total: Ok(RAM),
                 memory_available: Ok(RAM.scaled(0.5)),
+                memory_free: Ok(RAM.scaled(0.5)),
                 swap_total: Ok(Bytes(0)),
                 swap_free: Ok(Bytes(0)),
                 tasks: Ok(200),

@@ -1,12 +1,14 @@
 //! Stories of a disk: who takes it from others is throttled, and nobody else is.
 
-use super::world::{CONFIRMED, DISK, World};
+use super::world::{CONFIRMED, DISK, DISK_RATE, World};
 use crate::model::{
     End, EventKind, Group, IoMax, Knob, KnobValue, Limit, Pace, PerDevice, Policy, Resource, Role,
-    Time, Verdict, WhyNobody,
+    Span, Time, Verdict, WhyNobody,
 };
 use crate::policy::ladder::Place;
 use crate::policy::track::tests::container;
+
+const CLEARED: fn(&EventKind) -> bool = |kind| *kind == EventKind::Proved(Verdict::Exonerated);
 
 /// A victim that reads now and then, and another one that rests; both known for a while.
 fn calm(groups: &[Group], reads: f64) -> World {
@@ -250,12 +252,51 @@ fn a_throttle_that_brings_nothing_is_taken_back_and_its_container_exonerated() {
         world.life("/victim").io_stall += 0.015;
         world.tick();
     }
-    assert!(
-        world.has_told(|kind| *kind == EventKind::Proved(Verdict::Exonerated)),
-        "{:?}",
-        world.told
-    );
+    assert!(world.has_told(CLEARED), "{:?}", world.told);
     assert_eq!(throttle(&world, "/hog"), None);
+}
+
+#[test]
+fn a_throttle_shows_nothing_while_the_disk_works_off_what_it_had_before() {
+    let mut world = pair(50.0);
+    world.life("/hog").writes = true;
+    // Five seconds of what the disk does, handed over at once, and the victim's reads behind all that. It waits for room to hand
+    // over more.
+    let queued = 5.0 * DISK_RATE;
+    world.life("/hog").done += queued;
+    world.host_reads -= queued;
+    world.life("/victim").reads = 0.0;
+    world.life("/hog").reads = 100.0;
+    let end = world.now + Span::from_secs(5);
+    while world.now < end {
+        let before = world.now;
+        world.tick();
+        let passed = world.now.since(before).as_secs_f64();
+        world.host_reads += DISK_RATE * passed;
+        world.life("/victim").io_stall += passed;
+        world.life("/hog").io_stall += passed;
+    }
+    world.life("/victim").reads = 50.0;
+    world.run(3.0);
+    assert!(world.has_told(CONFIRMED), "{:?}", world.told);
+    assert!(!world.has_told(CLEARED), "{:?}", world.told);
+}
+
+#[test]
+fn who_takes_the_disk_under_a_throttle_too_is_left_less_and_not_cleared() {
+    let mut world = pair(50.0);
+    world.life("/hog").reads = 10_000.0;
+    // Far more at once than the disk does in a second: a part of that is no limit.
+    while throttle(&world, "/hog").is_none() {
+        world.life("/hog").done += 300.0;
+        world.tick();
+        assert!(world.now < Time(30_000_000), "{:?}", world.told);
+    }
+    assert!(throttle(&world, "/hog").unwrap() as f64 > DISK_RATE);
+    world.run(12.0);
+    assert!(world.has_told(CONFIRMED), "{:?}", world.told);
+    assert!(!world.has_told(CLEARED), "{:?}", world.told);
+    assert!((throttle(&world, "/hog").unwrap() as f64) < DISK_RATE);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod fair;
 mod frozen;
 mod holding;
 mod kills;
+mod memory;
 mod pools;
 mod stories;
 mod tasks;

@@ -21,7 +21,7 @@ pub(super) const DISK: Device = Device {
     minor: 16,
 };
 /// Operations that it does in a second.
-const DISK_RATE: f64 = 400.0;
+pub(super) const DISK_RATE: f64 = 400.0;
 /// Operations that one who wants more than all of it has under way at once.
 const DEEP: f64 = 32.0;
 
@@ -60,8 +60,12 @@ pub(super) struct World {
     pub(super) leases: HashMap<(GroupId, Knob), Time>,
     pub(super) brain: Brain,
     pub(super) idle: f64,
+    /// Those all of whose memory is page cache that can be taken.
+    pub(super) cached: Vec<GroupId>,
+    /// Whether the page cache of nobody here has all that is left of RAM.
+    pub(super) is_full: bool,
     /// Reads that the host did for nobody, and does in a second.
-    host_reads: f64,
+    pub(super) host_reads: f64,
     pub(super) host_rate: f64,
     pub(super) outcomes: Vec<Outcome>,
     pub(super) told: Vec<EventKind>,
@@ -95,6 +99,8 @@ impl World {
             leases: HashMap::new(),
             brain,
             idle: 0.0,
+            cached: Vec::new(),
+            is_full: false,
             host_reads: 0.0,
             host_rate: 0.0,
             outcomes: Vec::new(),
@@ -266,7 +272,7 @@ impl World {
 
     fn memory(&mut self, seconds: f64) {
         let total: f64 = self.lives.iter().map(|life| life.has).sum();
-        let short = total > 0.97 * RAM.0 as f64;
+        let short = total - self.cached() > 0.97 * RAM.0 as f64;
         for at in 0..self.lives.len() {
             let breaks = self.lives[at].breaks;
             let limit = match self.knobs.get(&(self.tree.groups[at].id, Knob::MemoryHigh)) {
@@ -282,6 +288,13 @@ impl World {
                 life.memory_stall += seconds * 0.6;
             }
         }
+    }
+
+    /// How much of what all have is page cache.
+    fn cached(&self) -> f64 {
+        let all = self.tree.groups.iter().zip(&self.lives);
+        let cached = all.filter(|(group, _)| self.cached.contains(&group.id));
+        cached.map(|(_, life)| life.has).sum()
     }
 
     /// Tasks of all that is below a group.
@@ -367,8 +380,8 @@ impl World {
             } else {
                 max.riops
             } {
-                Limit::At(most) => most as f64,
-                Limit::Max => f64::INFINITY,
+                Limit::At(most) if (most as f64) < DISK_RATE => most as f64,
+                _ => f64::INFINITY,
             },
             _ => f64::INFINITY,
         }
@@ -428,7 +441,9 @@ impl World {
             })
             .chain(slices)
             .collect();
-        let available = (RAM.0 as f64 - used).max(0.0) as u64;
+        let free = (RAM.0 as f64 - used).max(0.0);
+        let available = (free + self.cached()) as u64;
+        let free = if self.is_full { 1e7 } else { free } as u64;
         let sample = Sample {
             at: self.now,
             host: HostSample {
@@ -436,6 +451,7 @@ impl World {
                 cpu_idle: Ok(micros(self.idle)),
                 memory_total: Ok(RAM),
                 memory_available: Ok(Bytes(available)),
+                memory_free: Ok(Bytes(free)),
                 swap_total: Ok(Bytes(0)),
                 swap_free: Ok(Bytes(0)),
                 tasks: Ok(self.lives.iter().map(|life| life.tasks as u64).sum()),
