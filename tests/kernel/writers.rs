@@ -278,6 +278,8 @@ fn campaign() {
     let runs: usize = std::env::var("KERNEL_RUNS").map_or(1, |n| n.parse().expect("KERNEL_RUNS"));
     let victim = Container::start(Runtime::Docker, "victim");
     let hog = Container::start(Runtime::Docker, "hog");
+    let before = hog.group.knobs();
+    let mut hog = Known { hog, before };
     let work = Load::start(
         &victim.group,
         &format!(
@@ -293,7 +295,6 @@ fn campaign() {
         "right value and same `systemctl show` after the last one",
         "theirs stood at first, p50 / max ms",
     ]);
-    let mut before = hog.group.knobs();
     for others in POLICIES {
         let rig = Rig::new(&format!("full-writers-{others}"));
         // The services of the host are victims too, and the victim must not be held for them.
@@ -307,16 +308,7 @@ fn campaign() {
         for run in 0..runs_of(others, runs) {
             // Each comes first, and last, as often as the others.
             let order = (0..WRITERS.len()).map(|at| (at + run) % WRITERS.len());
-            let last = one_run(
-                &governor,
-                &rig,
-                &hog,
-                &mut before,
-                others,
-                run,
-                order,
-                &mut stood,
-            );
+            let last = one_run(&governor, &rig, &mut hog, others, run, order, &mut stood);
             ended[last] += 1;
         }
         for (at, (writer, name)) in WRITERS.into_iter().enumerate() {
@@ -379,6 +371,12 @@ impl Watched {
 /// The knobs of a group, and what stands in them.
 type Knobs = Vec<(&'static str, Vec<u8>)>;
 
+/// One that attacks again and again, and what its knobs are as long as nobody holds it.
+struct Known {
+    hog: Container,
+    before: Knobs,
+}
+
 fn with_weight(knobs: &[(&'static str, Vec<u8>)], weight: &str) -> Knobs {
     let mut knobs = knobs.to_vec();
     for (knob, text) in &mut knobs {
@@ -401,13 +399,13 @@ fn weight_in(knobs: &[(&'static str, Vec<u8>)]) -> String {
 fn one_run(
     governor: &Daemon,
     rig: &Rig,
-    hog: &Container,
-    before: &mut Knobs,
+    known: &mut Known,
     others: &str,
     run: usize,
     order: impl Iterator<Item = usize>,
     stood: &mut [Vec<Duration>; WRITERS.len()],
 ) -> usize {
+    let Known { hog, before } = known;
     let group = &hog.group;
     let spinners = Load::start(group, "hog cpu --threads 8 --for 300s");
     let mut original = weight_in(before);
