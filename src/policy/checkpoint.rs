@@ -47,7 +47,6 @@ struct Found {
     host: HostSample,
     idle: Windows<Span>,
     available: Windows<Bytes>,
-    #[serde(default = "Windows::new")]
     free: Windows<Bytes>,
     #[serde(default = "Windows::new")]
     left: Windows<Bytes>,

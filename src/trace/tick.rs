@@ -26,8 +26,7 @@ pub(super) const SLOTS_MAX: usize = 16_384;
 const CONTAINER: [usize; 8 + DEVICES] = [2, 2, 2, 2, 1, 2, 1, 5, 5, 5, 5, 1];
 /// Values of each of the host's readings. The number of CPUs is one that is never absent; the last is the memory that is free.
 const HOST: [usize; 10 + DEVICES] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 5, 5, 5, 5, 1];
-/// The first format that has the host's tasks, the last two of its readings. Where the format is older no bit
-/// of the mask speaks of them.
+/// The first format that has the host's tasks. Where the format is older no bit of the mask speaks of them.
 const WITH_TASKS: u32 = 2;
 /// The first format that has what containers do on devices.
 const WITH_IO: u32 = 3;
