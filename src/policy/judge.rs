@@ -82,6 +82,7 @@ impl Brain {
             (Resource::Memory, _) => {
                 let step = aggressor.map_or(0.0, |track| Self::would_take(track, held));
                 self.available().is_some_and(|now| now - step < short)
+                    || (held.foreseen && self.reaches_brim(step))
             }
             (Resource::Pids, place) => {
                 let next = ladder::looser(place, held.tightest, &held.bounds);

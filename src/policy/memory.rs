@@ -83,6 +83,12 @@ impl Brain {
         ends.filler.is_some() && !ends.cliff && !harmed.loses_memory()
     }
 
+    /// Whether so much more of RAM takes what is free to the brim.
+    pub(super) fn reaches_brim(&self, more: f64) -> bool {
+        let free = self.host.memory_free;
+        free.is_ok_and(|free| self.part_of_ram(free) - more < self.lesser(BRIM))
+    }
+
     /// Whether this one fills what is free, with page cache.
     fn fills(&self, track: &Track) -> bool {
         let grows = self.grows(track, Over::Half);

@@ -43,11 +43,10 @@ fn who_fills_free_memory_with_most_of_it_is_held_before_pages_are_taken_from_any
     assert!(world.wrote("/hog", Knob::MemoryHigh), "{:?}", world.told);
     let has = world.life("/hog").has;
     assert!(has < 1.9e9, "there was room: {has}");
-    // It goes on, and is held whenever the end comes near: never has it all.
+    // It goes on, and has no more as long as there is no room for more.
     for _ in 0..60 {
         world.run(1.0);
-        let has = world.life("/hog").has;
-        assert!(has < 1.94e9, "{has}");
+        assert!(world.life("/hog").has <= has);
     }
     world.life("/hog").grows = 0.0;
     world.run(60.0);
