@@ -9,7 +9,7 @@
 //!   which has most of RAM and more than it may, fills what was free for ten seconds with page cache. From there on it shall use
 //!   its own pages again, and not its neighbours'. (Seen on 6.1: a stream of files filled 64 % of RAM beside a reader of 10 %, who
 //!   had lost 1,300 pages 130 ms after the kernel began. It took its disk three seconds to bring them back: a limit comes too late
-//!   then.) Nothing was suffered yet, so such a limit proves nothing.
+//!   then.) Nothing was suffered yet, so such a limit proves nothing. A reserve of nothing turns both off.
 
 use super::brain::Brain;
 use super::track::Track;
@@ -23,15 +23,15 @@ const SOON: Span = Span::from_secs(1);
 /// Who takes this part of RAM a second, which is all of it in an hour, runs towards the cliff; a database
 /// gains a page now and then.
 const RUNS: f64 = 0.0003;
-/// With less of RAM free, or less than so much, the kernel is about to take pages: at the low watermark, which is 2.8 % of 2 GiB
+/// With less of RAM free, and less than so much, the kernel is about to take pages: at the low watermark, which is 2.8 % of 2 GiB
 /// where huge pages raise `min_free_kbytes` (seen on 6.1), and less of more. A stream comes there in a second.
 const BRIM: (f64, Bytes) = (0.05, Bytes::from_mib(512));
 /// Who fills free memory has this part of RAM,
 const MOST: f64 = 0.5;
 /// and takes this part of it, or so much, in a second.
 const FILLS: (f64, Bytes) = (0.02, Bytes::from_mib(64));
-/// What is taken from free memory is this one's doing if it is this part of its growth; so far what is available may not fall with
-/// it, which it does unless it grows by page cache.
+/// Free memory falls by at least this part of its growth: else it takes pages of others that nobody misses. What is available falls
+/// by less, unless what it grows by is no page cache.
 const ITS_OWN: f64 = 0.5;
 /// Who has less than this part of RAM, and than so much, has nothing to lose that is worth a limit.
 const TO_LOSE: (f64, Bytes) = (0.01, Bytes::from_mib(64));
@@ -65,7 +65,8 @@ impl Brain {
         let available = self.soon(self.host.memory_available, &self.available);
         let free = self.soon(self.host.memory_free, &self.free);
         let brim = self.lesser(BRIM);
-        let is_near = free.is_some_and(|soon| soon < brim)
+        let is_near = reserve > 0.0
+            && free.is_some_and(|soon| soon < brim)
             && self.free.whole(Over::Ten).is_some()
             && self.free.long().all(|free| self.part_of_ram(free) >= brim);
         let filler = || self.tracks.iter().find(|track| self.fills(track));

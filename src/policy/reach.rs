@@ -35,11 +35,13 @@ impl Brain {
                 let takes = on.excess > 0.0 && self.now < held.since + UNCLEARED;
                 takes.then_some(Place::Throttle(tighter))
             }
-            Place::Weight(_) | Place::Idle if !has_too_much() => None,
-            Place::Weight(weight) if weight > floor => Some(Place::Weight(floor)),
-            Place::Weight(_) | Place::Idle if self.may_cap(aggressor, &held.bounds) => {
-                ladder::first_cap(guaranteed, &held.bounds)
-            }
+            Place::Weight(_) | Place::Idle if has_too_much() => match held.place {
+                Place::Weight(weight) if weight > floor => Some(Place::Weight(floor)),
+                _ if self.may_cap(aggressor, &held.bounds) => {
+                    ladder::first_cap(guaranteed, &held.bounds)
+                }
+                _ => None,
+            },
             _ => None,
         }
     }

@@ -1,5 +1,5 @@
 use super::world::{CONFIRMED, World};
-use crate::model::{EventKind, Group, Knob, KnobValue, Limit, Policy, Time};
+use crate::model::{EventKind, Group, Knob, KnobValue, Limit, Policy, Share, Time};
 use crate::policy::track::tests::container;
 
 /// One who fills the page cache, and has taken ten seconds for so much of it, beside one who works with this much; 2,147 MB are all
@@ -76,8 +76,13 @@ fn a_page_cache_that_grows_is_nobodys_harm_unless_all_that_makes_it_so_is_true()
         assert!(world.writes.is_empty(), "{why}: {:?}", world.told);
     };
     is_left_alone("there is room", filled(2e8, 1e9, false));
-    let three = World::new(&three(false), Policy::default());
-    let mut less = filling_in(three, 1e9, 9e8, false);
+    let mut off = Policy::default();
+    off.memory.reserve = Share::new(0.0);
+    let mut off = filling_in(World::pair(0.05, off), 2e8, 1.4e9, false);
+    off.run(5.5);
+    is_left_alone("the policy wants nothing foreseen", off);
+    let less = World::new(&three(false), Policy::default());
+    let mut less = filling_in(less, 1e9, 9e8, false);
     less.life("/hog").grows = 6e7;
     less.run(2.5);
     is_left_alone("half is more", less);
