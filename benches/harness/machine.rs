@@ -4,6 +4,8 @@ use crate::run::Setup;
 use anyhow::Context;
 use procfs::{Current, CurrentSI};
 use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The facts that figures depend on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -110,6 +112,60 @@ pub(crate) fn steal_us() -> u64 {
         .and_then(|stat| stat.total.steal_ms())
         .unwrap_or(0)
         * 1_000
+}
+
+/// Swap that is on as long as this lives.
+pub(crate) struct Swap(Option<PathBuf>);
+
+impl Swap {
+    /// On this device, which is swap already made; without one the host must have some.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be turned on.
+    pub(crate) fn on(device: Option<&Path>) -> anyhow::Result<Swap> {
+        let Some(device) = device else {
+            let areas = std::fs::read_to_string("/proc/swaps").context("/proc/swaps")?;
+            anyhow::ensure!(
+                areas.lines().count() > 1,
+                "this scenario needs swap, and the host has none: name a device with --swap"
+            );
+            return Ok(Swap(None));
+        };
+        on("swapon", device)?;
+        Ok(Swap(Some(device.to_owned())))
+    }
+}
+
+impl Drop for Swap {
+    fn drop(&mut self) {
+        if let Some(device) = &self.0
+            && let Err(why) = on("swapoff", device)
+        {
+            eprintln!("governor-bench: {why:#}");
+        }
+    }
+}
+
+/// Gives back what earlier runs left in memory: page cache, and what was on a disk in memory.
+///
+/// # Errors
+/// The file system cannot be trimmed, or the cache not dropped.
+pub(crate) fn forget(data: &Path) -> anyhow::Result<()> {
+    const DROP: &str = "/proc/sys/vm/drop_caches";
+    rustix::fs::sync();
+    on("fstrim", data)?;
+    std::fs::write(DROP, "3").context(DROP)
+}
+
+/// Runs a program of the host's on a device or a folder.
+///
+/// # Errors
+/// It is not there, or failed.
+fn on(program: &str, path: &Path) -> anyhow::Result<()> {
+    let ended = Command::new(program).arg(path).status();
+    let ended = ended.with_context(|| format!("run {program}"))?;
+    anyhow::ensure!(ended.success(), "{program} {}: {ended}", path.display());
+    Ok(())
 }
 
 /// Holds the host to few tasks for as long as this is alive, so that what is tried is tried on a small

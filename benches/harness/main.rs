@@ -137,6 +137,13 @@ struct RunArgs {
     /// A block device for loads that need one. WHAT IS ON IT IS LOST.
     #[arg(long, value_name = "DEVICE")]
     device: Option<PathBuf>,
+    /// Trim the file system of --data before each run, and drop the page cache: what an earlier run left is not there, and a disk in memory
+    /// gives back what was on it.
+    #[arg(long)]
+    afresh: bool,
+    /// A device that is swap already made, for scenarios that need swap: it is on while they are played. Without it the host must have some.
+    #[arg(long, value_name = "DEVICE")]
+    swap: Option<PathBuf>,
     /// Put each victim and attacker into a container of this runtime, instead of a plain cgroup.
     #[arg(long, value_name = "RUNTIME", value_enum)]
     containers: Option<Runtime>,
@@ -257,6 +264,8 @@ fn measure(args: RunArgs) -> anyhow::Result<ExitCode> {
             governor,
             data: args.data,
             device: args.device,
+            swap: args.swap,
+            afresh: args.afresh,
             containers: args.containers.map(|runtime| Containers {
                 runtime,
                 image: args.image,

@@ -4,7 +4,7 @@ use crate::actor::Actors;
 use crate::arm::Arm;
 use crate::container::Containers;
 use crate::loads::record::now_us;
-use crate::machine::{self, SmallHost};
+use crate::machine::{self, SmallHost, Swap};
 use crate::places::Places;
 use crate::pulse::Pulse;
 use crate::record::Run;
@@ -25,6 +25,10 @@ pub(crate) struct Setup {
     pub(crate) data: PathBuf,
     /// A block device that loads may overwrite.
     pub(crate) device: Option<PathBuf>,
+    /// Whether each run begins without the page cache of the one before, and with the file system of `data` trimmed.
+    pub(crate) afresh: bool,
+    /// A device for swap, which is on for scenarios that need some; `None`: what the host has anyway.
+    pub(crate) swap: Option<PathBuf>,
     /// How containers are made; `None`: plain cgroups.
     pub(crate) containers: Option<Containers>,
     /// The governor's `runtime.budget`; `None`: the default.
@@ -55,8 +59,15 @@ const RESTORE_US: u64 = 60_000_000;
 /// # Errors
 /// Something that has nothing to do with the arm failed, or the harness is to stop.
 pub(crate) fn play(run: &mut Run, scenario: &Scenario, setup: &Setup) -> anyhow::Result<()> {
+    if setup.afresh {
+        machine::forget(&setup.data)?;
+    }
     let places = Places::new(&setup.data, setup.device.as_deref())?;
     let _small = scenario.room.map(SmallHost::with_room_for).transpose()?;
+    let _swap = scenario
+        .swap
+        .then(|| Swap::on(setup.swap.as_deref()))
+        .transpose()?;
     let scene = Scene::build(scenario, setup.containers.as_ref(), &places)?;
     set(&scene, &scenario.given, &places)?;
     if run.arm == Arm::Static {

@@ -41,6 +41,8 @@ pub(crate) struct Scenario {
     pub(crate) policy: String,
     /// The host may have so many tasks more than it has at the start; `None`: what it may have anyway.
     pub(crate) room: Option<u64>,
+    /// Whether the host must have swap; on the virtual clock it has none else.
+    pub(crate) swap: bool,
     /// Limits that stand in every arm.
     pub(crate) given: Limits,
     /// What an operator would have set for good: the arm `static`.

@@ -49,6 +49,7 @@ fn whole(name: &str, mut top: Table<'_, '_>, notes: &mut Notes<'_>) -> Option<Sc
     let clock = top.optional(notes, "clock", r#""any" or "real""#, value::clock);
     let seed = top.optional(notes, "seed", "a whole number", value::whole);
     let room = top.optional(notes, "room", "a whole number of tasks", value::whole);
+    let swap = top.optional(notes, "swap", "true or false", value::flag);
     let policy = top.optional(
         notes,
         "policy",
@@ -86,6 +87,7 @@ fn whole(name: &str, mut top: Table<'_, '_>, notes: &mut Notes<'_>) -> Option<Sc
         helpers: helpers.into_iter().map(|(_, actor)| actor).collect(),
         policy,
         room,
+        swap: swap.unwrap_or(false),
         given,
         fixed,
         oracle,

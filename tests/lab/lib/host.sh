@@ -13,6 +13,7 @@ xz                     xz-utils          light
 busybox                busybox-static    light
 flock                  util-linux        light
 pgrep                  procps            light
+redis-check-rdb        redis-tools       light
 qemu-img               qemu-utils        full
 mmdebstrap             mmdebstrap        full
 ssh                    openssh-client    full
