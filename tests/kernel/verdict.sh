@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # What the logs of one run say: one log per guest, named KERNEL-RIG.log, each with a closing line.
 
-LOGS=$ROOT/target/kernel-tests
+# Each script has a folder of its own: they may run beside each other.
+LOGS=$ROOT/target/kernel-tests/${0##*/}
 readonly LOGS
 
 logs_begin() {
