@@ -227,6 +227,7 @@ impl<T: TreeFiles> Sampler<T> {
         HostSample {
             cpus: stat.map_or(1, |stat| stat.online),
             cpu_idle: stat.map(|stat| stat.idle),
+            cpu_busy: stat.map(|stat| stat.busy),
             memory_total: memory.and_then(|memory| memory.total),
             memory_available: memory.and_then(|memory| memory.available),
             memory_free: memory.and_then(|memory| memory.free),

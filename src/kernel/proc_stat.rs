@@ -1,4 +1,4 @@
-//! `/proc/stat`: how long the CPUs were idle, and how many are online.
+//! `/proc/stat`: how long the CPUs were idle, and busy, and how many are online.
 //!
 //! ```text
 //! cpu  60 0 287 1034 4 0 4 0 0 0
@@ -25,6 +25,8 @@ pub struct CpuTimes {
     /// Idle plus iowait, cumulative, summed over CPUs, in steps of 10 ms. (It may fall a little:
     /// the kernel's iowait does.)
     pub idle: Span,
+    /// User, nice and system, likewise. What is neither is interrupts, and time that a hypervisor took.
+    pub busy: Span,
 }
 
 /// The idle time of the `cpu` line, and the number of `cpuN` lines.
@@ -33,14 +35,14 @@ pub struct CpuTimes {
 /// [`Absent::Malformed`] without exactly one `cpu` line that has at least five numbers, without any
 /// `cpuN`, or where nothing follows the CPUs: the text was cut among them.
 pub fn parse(text: &[u8]) -> Reading<CpuTimes> {
-    let mut idle = None;
+    let mut times = None;
     let mut online: u32 = 0;
     let mut behind_cpus = false;
     for line in text.split(|byte| *byte == b'\n') {
         let mut words = words(line);
         let Some(label) = words.next() else { continue };
         match label.strip_prefix(b"cpu") {
-            Some(b"") if idle.is_none() => idle = Some(idle_ticks(words)?),
+            Some(b"") if times.is_none() => times = Some(ticks(words)?),
             Some(b"") => return Err(Absent::Malformed),
             Some(index) if number(index).is_ok() => {
                 online = online.saturating_add(1);
@@ -51,23 +53,28 @@ pub fn parse(text: &[u8]) -> Reading<CpuTimes> {
             _ => behind_cpus = true,
         }
     }
-    let micros = idle
-        .and_then(|ticks: u64| ticks.checked_mul(TICK))
-        .ok_or(Absent::Malformed)?;
+    let [idle, busy] = times.ok_or(Absent::Malformed)?;
+    let micros = |ticks: u64| ticks.checked_mul(TICK).map(Span).ok_or(Absent::Malformed);
     if online == 0 || !behind_cpus {
         return Err(Absent::Malformed);
     }
     Ok(CpuTimes {
         online,
-        idle: Span(micros),
+        idle: micros(idle)?,
+        busy: micros(busy)?,
     })
 }
 
 /// The columns are user, nice, system, idle, iowait, and more.
-fn idle_ticks<'a>(mut columns: impl Iterator<Item = &'a [u8]>) -> Reading<u64> {
-    let idle = number(columns.nth(3).ok_or(Absent::Malformed)?)?;
-    let iowait = number(columns.next().ok_or(Absent::Malformed)?)?;
-    idle.checked_add(iowait).ok_or(Absent::Malformed)
+fn ticks<'a>(mut columns: impl Iterator<Item = &'a [u8]>) -> Reading<[u64; 2]> {
+    let mut sum = |count: usize| {
+        (0..count).try_fold(0_u64, |sum, _| {
+            let column = number(columns.next().ok_or(Absent::Malformed)?)?;
+            sum.checked_add(column).ok_or(Absent::Malformed)
+        })
+    };
+    let busy = sum(3)?;
+    Ok([sum(2)?, busy])
 }
 
 #[cfg(test)]
@@ -78,11 +85,15 @@ mod tests {
 
     #[test]
     fn the_idle_time_and_the_cpus_of_both_kernels_are_read() {
-        let table = [(Kernel::V6_1, 1_034 + 4), (Kernel::V6_12, 1_025)];
-        for (kernel, ticks) in table {
+        let table = [
+            (Kernel::V6_1, 1_034 + 4, 60 + 287),
+            (Kernel::V6_12, 1_025, 48 + 402),
+        ];
+        for (kernel, ticks, busy) in table {
             let wanted = CpuTimes {
                 online: 2,
                 idle: Span(ticks * 10_000),
+                busy: Span(busy * 10_000),
             };
             let text = fixtures::read(kernel, "proc_stat");
             assert_eq!(parse(&text), Ok(wanted), "{kernel:?}");
@@ -134,7 +145,11 @@ mod tests {
                 text += &format!("cpu{cpu} 1 2 3 4 5 0 0 0 0 0\n");
             }
             text += "intr 0\n";
-            let wanted = CpuTimes { online: cpus, idle: Span((idle + iowait) * 10_000) };
+            let wanted = CpuTimes {
+                online: cpus,
+                idle: Span((idle + iowait) * 10_000),
+                busy: Span(6 * 10_000),
+            };
             prop_assert_eq!(parse(text.as_bytes()), Ok(wanted));
         }
 

@@ -25,6 +25,10 @@ pub struct HostSample {
     pub cpus: u32,
     /// Cumulative idle plus iowait time, summed over CPUs (`/proc/stat`).
     pub cpu_idle: Reading<Span>,
+    /// Cumulative time in which they ran programs or the kernel for them (user, nice and system of `/proc/stat`): no interrupts, and none that a
+    /// hypervisor took.
+    #[serde(default = "super::unread")]
+    pub cpu_busy: Reading<Span>,
     /// `MemTotal`.
     pub memory_total: Reading<Bytes>,
     /// `MemAvailable`: what can be had without swapping, as the kernel estimates it.
@@ -110,6 +114,7 @@ impl Default for HostSample {
             cpu_idle: Err(super::Absent::NotRead),
             memory_total: Err(super::Absent::NotRead),
             memory_available: Err(super::Absent::NotRead),
+            cpu_busy: Err(super::Absent::NotRead),
             memory_free: Err(super::Absent::NotRead),
             swap_total: Err(super::Absent::NotRead),
             swap_free: Err(super::Absent::NotRead),

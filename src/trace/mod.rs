@@ -34,6 +34,7 @@ mod block;
 mod bound;
 mod device;
 mod encode;
+mod host;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -51,7 +52,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Change, Event, Mode, Pace, Sample, Time, Topology};
 
 /// The number of the format that is written, and the newest that is read.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 
 /// The longest frame, in bytes. The tree of the most groups that are known at once fits.
 pub const FRAME_MAX: usize = 8 << 20;

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 
 use super::device;
+use super::host::{self, HOST};
 use super::threads;
 use super::varint::{Cursor, put, put_delta};
 use crate::model::{
@@ -24,14 +25,14 @@ pub(super) const SLOTS_MAX: usize = 16_384;
 /// Values of each of a container's readings. Before the last are its devices, each with its number; where there are
 /// fewer their values are 0. The last is whether it runs in real time; older formats, which do not know of it, tell 0.
 const CONTAINER: [usize; 8 + DEVICES] = [2, 2, 2, 2, 1, 2, 1, 5, 5, 5, 5, 1];
-/// Values of each of the host's readings. The number of CPUs is one that is never absent; the last is the memory that is free.
-const HOST: [usize; 10 + DEVICES] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 5, 5, 5, 5, 1];
 /// The first format that has the host's tasks. Where the format is older no bit of the mask speaks of them.
 const WITH_TASKS: u32 = 2;
 /// The first format that has what containers do on devices.
 const WITH_IO: u32 = 3;
 /// Likewise the host's free memory.
 const WITH_FREE: u32 = 6;
+/// And how long its CPUs were busy.
+const WITH_BUSY: u32 = 7;
 
 /// The most values of one reading.
 pub(super) const VALUES: usize = 5;
@@ -80,7 +81,7 @@ impl Deltas {
     pub(super) fn put(&mut self, sample: &Sample, into: &mut Vec<u8>) {
         put_delta(self.at, sample.at.0, into);
         self.at = sample.at.0;
-        put_readings(&HOST, &host_out(&sample.host), &mut self.host, into);
+        put_readings(&HOST, &host::out(&sample.host), &mut self.host, into);
         put(sample.containers.len() as u64, into);
         let (mut next, mut at) = (0, sample.at.0);
         for read in &sample.containers {
@@ -109,7 +110,7 @@ impl Deltas {
         let mut sample = Sample::default();
         self.at = from.delta(self.at)?;
         sample.at = Time(self.at);
-        sample.host = host_in(&take_readings(&HOST, &mut self.host, from)?)?;
+        sample.host = host::all_in(&take_readings(&HOST, &mut self.host, from)?)?;
         let none = HostSample::default();
         if format < WITH_TASKS {
             (sample.host.tasks, sample.host.tasks_max) = (none.tasks, none.tasks_max);
@@ -119,6 +120,9 @@ impl Deltas {
         }
         if format < WITH_FREE {
             sample.host.memory_free = none.memory_free;
+        }
+        if format < WITH_BUSY {
+            sample.host.cpu_busy = none.cpu_busy;
         }
         let count = from.count(SLOTS_MAX)?;
         // Each takes four bytes at least: what the bytes cannot hold is not made room for.
@@ -227,67 +231,15 @@ fn take_readings<const N: usize>(
 }
 
 /// A reading of up to two values; of one that has fewer the others are 0.
-fn pair<T>(reading: Reading<T>, values: impl Fn(T) -> [u64; 2]) -> Plain {
+pub(super) fn pair<T>(reading: Reading<T>, values: impl Fn(T) -> [u64; 2]) -> Plain {
     let widen = |[first, second]: [u64; 2]| [first, second, 0, 0, 0];
     reading.map(values).map(widen).map_err(reason_out)
 }
 
-fn unpair<T>(plain: &Plain, value: impl Fn([u64; 2]) -> T) -> Option<Reading<T>> {
+pub(super) fn unpair<T>(plain: &Plain, value: impl Fn([u64; 2]) -> T) -> Option<Reading<T>> {
     Some(match plain {
         Ok([first, second, ..]) => Ok(value([*first, *second])),
         Err(reason) => Err(reason_in(*reason)?),
-    })
-}
-
-fn host_out(host: &HostSample) -> [Plain; HOST.len()] {
-    let bytes = |reading| pair(reading, |Bytes(bytes)| [bytes, 0]);
-    let device = |at| Ok(device::out(&host.io, at));
-    [
-        pair(Ok(host.cpus), |cpus| [u64::from(cpus), 0]),
-        pair(host.cpu_idle, |Span(idle)| [idle, 0]),
-        bytes(host.memory_total),
-        bytes(host.memory_available),
-        bytes(host.swap_total),
-        bytes(host.swap_free),
-        pair(host.tasks, |tasks| [tasks, 0]),
-        pair(host.tasks_max, |tasks| [tasks, 0]),
-        pair(host.io, |_| [0, 0]),
-        device(0),
-        device(1),
-        device(2),
-        device(3),
-        bytes(host.memory_free),
-    ]
-}
-
-fn host_in(
-    [
-        cpus,
-        idle,
-        total,
-        available,
-        swap,
-        swap_free,
-        tasks,
-        tasks_max,
-        io,
-        devices @ ..,
-        free,
-    ]: &[Plain; HOST.len()],
-) -> Option<HostSample> {
-    let count = |plain| unpair(plain, |[tasks, _]| tasks);
-    let bytes = |plain| unpair(plain, |[bytes, _]| Bytes(bytes));
-    Some(HostSample {
-        cpus: u32::try_from((*cpus).ok()?[0]).ok()?,
-        cpu_idle: unpair(idle, |[idle, _]| Span(idle))?,
-        memory_total: bytes(total)?,
-        memory_available: bytes(available)?,
-        memory_free: bytes(free)?,
-        swap_total: bytes(swap)?,
-        swap_free: bytes(swap_free)?,
-        tasks: count(tasks)?,
-        tasks_max: count(tasks_max)?,
-        io: unpair(io, |_| device::all_in(devices))?,
     })
 }
 

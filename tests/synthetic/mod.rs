@@ -303,6 +303,7 @@ impl<W: Write> Host<W> {
             host: HostSample {
                 cpus: self.cpus,
                 cpu_idle: Ok(micros(self.idle)),
+                cpu_busy: Ok(micros(self.lives.iter().map(|life| life.usage).sum())),
                 memory_total: Ok(RAM),
                 memory_available: Ok(RAM.scaled(0.5)),
                 memory_free: Ok(RAM.scaled(0.5)),

@@ -34,8 +34,10 @@ pub(super) struct Life {
     /// Bytes a second it grows by, and what it has.
     pub(super) grows: f64,
     pub(super) has: f64,
-    /// Whether it grows on in spite of `memory.high`.
+    /// Whether it grows on in spite of `memory.high`, or into swap, and what it has there.
     pub(super) breaks: bool,
+    pub(super) swaps: bool,
+    swapped: f64,
     /// Tasks that it has, and starts in a second.
     pub(super) tasks: f64,
     pub(super) starts: f64,
@@ -45,7 +47,7 @@ pub(super) struct Life {
     pub(super) writes: bool,
     pub(super) done: f64,
     pub(super) io_stall: f64,
-    usage: f64,
+    pub(super) usage: f64,
     pub(super) stall: f64,
     pub(super) memory_stall: f64,
     throttled: f64,
@@ -283,6 +285,7 @@ impl World {
             life.has = (life.has + life.grows * seconds).min(limit.max(0.0));
             if life.grows > 0.0 && life.has >= limit {
                 life.memory_stall += seconds * 0.5;
+                life.swapped += life.grows * seconds * f64::from(u8::from(life.swaps));
             }
             if short && life.has > 0.0 && life.grows <= 0.0 {
                 life.memory_stall += seconds * 0.6;
@@ -418,7 +421,7 @@ impl World {
                     },
                     memory: Ok(MemoryUse {
                         current: Bytes(life.has as u64),
-                        swap: Bytes(0),
+                        swap: Bytes(life.swapped as u64),
                     }),
                     memory_stall: Ok(Stall {
                         some: micros(life.memory_stall),
@@ -449,6 +452,7 @@ impl World {
             host: HostSample {
                 cpus: 1,
                 cpu_idle: Ok(micros(self.idle)),
+                cpu_busy: Ok(micros(self.lives.iter().map(|life| life.usage).sum())),
                 memory_total: Ok(RAM),
                 memory_available: Ok(Bytes(available)),
                 memory_free: Ok(Bytes(free)),
