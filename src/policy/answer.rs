@@ -379,8 +379,7 @@ impl Brain {
                     return None;
                 }
                 let current = suspect.memory.map_or(Bytes(0), |memory| memory.current);
-                let is_late = !self.is_foreseen(harmed);
-                let place = ladder::first_high(current, is_late, &bounds)?;
+                let place = ladder::first_high(current, self.has_lost_memory(harmed), &bounds)?;
                 (suspect.group, place, None)
             }
             Resource::Pids => {

@@ -14,7 +14,7 @@
 use super::brain::Brain;
 use super::track::Track;
 use super::window::{Over, Windows};
-use crate::model::{Bytes, GroupId, Reading, Span};
+use crate::model::{Bytes, GroupId, Limit, Reading, Resource, Span};
 
 /// Memory is short when less than so many times the policy's reserve is available.
 pub(super) const SHORT: f64 = 2.5;
@@ -35,6 +35,9 @@ const FILLS: (f64, Bytes) = (0.02, Bytes::from_mib(64));
 const ITS_OWN: f64 = 0.5;
 /// Who has less than this part of RAM, and than so much, has nothing to lose that is worth a limit.
 const TO_LOSE: (f64, Bytes) = (0.01, Bytes::from_mib(64));
+
+/// One that waits for memory for this part of the time has lost some.
+const WAITS: f64 = 0.01;
 
 /// Ends that are about to come.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +62,10 @@ impl Brain {
     /// Which ends are about to come by somebody's doing.
     pub(super) fn ends(&self) -> Ends {
         let grows = |track: &Track| {
-            track.is_container && track.memory_excess > 0.0 && self.grows(track, Over::Half) > RUNS
+            track.is_container
+                && track.memory_excess > 0.0
+                && self.grows(track, Over::Half) > RUNS
+                && !self.is_stopped(track)
         };
         let reserve = self.policy.memory.reserve.get();
         let available = self.soon(self.host.memory_available, &self.available);
@@ -76,12 +82,31 @@ impl Brain {
         }
     }
 
-    /// Whether it is only the brim that is near, and nothing was taken from this one yet: then it is enough that growth ends. What
-    /// has to come back at once is reclaimed in one go, on a CPU that others may want. (Seen on 6.1 with one:
-    /// after a limit of 65 MB less its victim's requests were late for 300 ms.)
+    /// Whether this one stands at a limit of ours. If it grows on it does so into swap, and runs to no end by that. (Seen: harm was foreseen for as
+    /// long as it did, and the limit found of no use after ten seconds.)
+    fn is_stopped(&self, track: &Track) -> bool {
+        let mut held = self.held.iter();
+        held.any(|held| {
+            held.resource == Resource::Memory
+                && held.aggressor == track.id
+                && held.stood.is_some()
+                && !track.is_over(held.place)
+        })
+    }
+
+    /// Whether it is only the brim that is near, and nothing was taken from this one yet.
     pub(super) fn is_foreseen(&self, harmed: &Track) -> bool {
         let ends = self.ends();
-        ends.filler.is_some() && !ends.cliff && !harmed.loses_memory()
+        ends.filler.is_some() && !ends.cliff && !self.has_lost_memory(harmed)
+    }
+
+    /// Whether others took memory from this one, or it waited for some for their sake. Until then it is enough that growth ends elsewhere: what has to
+    /// come back at once is reclaimed in one go, on a CPU that others may want. (Seen on 6.1: after a limit of 54 MB less, and one of 65, its
+    /// victim's requests were late for 300 to 500 ms.)
+    pub(super) fn has_lost_memory(&self, harmed: &Track) -> bool {
+        let mut lineage = self.tree.lineage(harmed.group);
+        let is_limited = lineage.any(|up| self.own_limit(up) != Limit::Max);
+        !is_limited && (harmed.loses_memory() || harmed.memory_psi.rate(Over::Half) > WAITS)
     }
 
     /// Whether so much more of RAM takes what is free to the brim.

@@ -1,5 +1,5 @@
 use super::world::{CONFIRMED, World};
-use crate::model::{EventKind, Group, Knob, KnobValue, Limit, Policy, Share, Time};
+use crate::model::{EventKind, Group, Knob, KnobValue, Limit, Policy, Share, Time, Verdict};
 use crate::policy::track::tests::container;
 
 /// One who fills the page cache, and has taken ten seconds for so much of it, beside one who works with this much; 2,147 MB are all
@@ -136,4 +136,23 @@ fn who_fills_free_memory_is_held_for_that_and_nobody_else_and_nothing_is_proved_
         world.run(3.0);
         assert!(!world.has_told(CONFIRMED), "{:?}", world.told);
     }
+}
+
+#[test]
+fn who_grows_into_swap_under_its_limit_runs_to_no_end_and_is_not_cleared_for_that() {
+    let mut world = World::new(&three(false), Policy::default());
+    world.life("/victim").wants = 0.2;
+    world.life("/victim").has = 300e6;
+    world.run(12.0);
+    (world.life("/hog").grows, world.life("/hog").swaps) = (200e6, true);
+    while !world.wrote("/hog", Knob::MemoryHigh) {
+        assert!(world.now < Time(30_000_000), "{:?}", world.told);
+        world.tick();
+    }
+    // Now less is left than the reserve.
+    world.life("/other").has = 250e6;
+    world.run(15.0);
+    let cleared = |kind: &EventKind| *kind == EventKind::Proved(Verdict::Exonerated);
+    assert!(!world.has_told(cleared), "{:?}", world.told);
+    assert!(world.has_told(CONFIRMED), "{:?}", world.told);
 }
