@@ -179,6 +179,12 @@ pub(super) static KEYS: &[Key] = &[
         Field::Number(|p| &mut p.cpu.cap_floor, 0.001, 1024.0),
     )
     .also(&["floor", "min_cpus"]),
+    key("cpu", "on_behalf", Field::Flag(|p| &mut p.cpu.on_behalf)).also(&["helpers", "outside"]),
+    key(
+        "cpu",
+        "on_behalf_floor",
+        Field::Number(|p| &mut p.cpu.on_behalf_floor, 0.001, 1024.0),
+    ),
     key(
         "cpu",
         "cap_period",

@@ -201,6 +201,9 @@ pub struct SuspectView {
     pub entitlement: f64,
     /// Memory only: growth in bytes a second.
     pub grows: f64,
+    /// CPUs that the host itself uses on its behalf, outside of all containers.
+    #[serde(default)]
+    pub on_behalf: f64,
     /// Whether it is held for it, or why not.
     pub fate: Fate,
 }

@@ -93,6 +93,10 @@ pub struct CpuPolicy {
     /// `cap_floor`: no quota under this many CPUs is written. Times `cap_period` it is at least
     /// 1 ms, the least quota that the kernel takes.
     pub cap_floor: f64,
+    /// `on_behalf`: whether one that takes no more than it may is capped for what the host does on its behalf.
+    pub on_behalf: bool,
+    /// `on_behalf_floor`: no quota under this many CPUs is written for that. It may be less than `cap_floor`.
+    pub on_behalf_floor: f64,
     /// `cap_period`: the period of a quota, where the original has none.
     pub cap_period: Span,
     /// `demand_max`: the most of the host that one container's established demand may claim.
@@ -229,6 +233,8 @@ impl Default for Policy {
                 cap: true,
                 freeze: true,
                 cap_floor: 0.1,
+                on_behalf: true,
+                on_behalf_floor: 0.001,
                 cap_period: Span::from_millis(10),
                 demand_max: Share::new(0.9),
             },

@@ -24,10 +24,8 @@ pub(super) const KNOWN: Span = Span::from_secs(3);
 
 impl Brain {
     /// Whether one may be capped at all, whatever else speaks for it.
-    pub(super) fn may_cap(&self, suspect: &Track, bounds: &Bounds) -> bool {
-        self.policy.cpu.cap
-            && bounds.original.cpu_max.is_ok()
-            && self.now.since(suspect.met) >= KNOWN
+    pub(super) fn may_cap(&self, suspect: &Track, own: &Knobs) -> bool {
+        self.policy.cpu.cap && own.cpu_max.is_ok() && self.now.since(suspect.met) >= KNOWN
     }
 
     /// Answers the alarms of a resource, the worst first, until one of them leads to somebody. One
@@ -211,6 +209,7 @@ impl Brain {
             harm_at_first: harm,
             harm_before: self.suffered_before(resource, aggressor, victim, harm),
             imagined: false,
+            on_behalf: self.on_behalf(aggressor, place, &bounds.original),
             foreseen: resource == Resource::Memory
                 && self
                     .track(victim)
@@ -229,6 +228,7 @@ impl Brain {
             stood: None,
             killed: None,
         };
+        held.bounds.cap_floor = held.cap_floor(&self.policy);
         held.proof = Proof::Proving(now + held.verify(&self.policy));
         self.chronicle
             .begin(&held, self.who(aggressor), self.who(victim));
@@ -357,19 +357,21 @@ impl Brain {
                     | Lever::Raised { own: at, .. }
                     | Lever::Cap(at)) = lever;
                     bounds.original = self.tree.groups[at].knobs;
-                    let may = self.may_cap(suspect, &bounds);
+                    let may = self.may_cap(suspect, &bounds.original);
                     let place = ladder::first_cap(guaranteed, &bounds).filter(|_| may)?;
                     Some((at, place, None))
                 };
                 let own = self.tree.groups[suspect.group].knobs;
                 match self
                     .frozen_first(suspect, guaranteed, &own)
+                    .or_else(|| self.first_on_behalf(suspect, &own))
                     .filter(|place| self.allowed(aggressor, *place))
                 {
                     Some(place) => {
                         bounds.original = own;
                         (suspect.group, place, None)
                     }
+                    None if self.is_blamed_for_others(suspect) => return None,
                     None => by_weight.or_else(&mut cap)?,
                 }
             }

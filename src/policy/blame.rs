@@ -214,6 +214,15 @@ impl Ledger {
             .collect()
     }
 
+    /// Knows nothing of this one any more.
+    pub(super) fn forget(&mut self, id: GroupId) {
+        for slot in &mut self.entries {
+            if slot.is_some_and(|entry| entry.id == id) {
+                *slot = None;
+            }
+        }
+    }
+
     /// How this one stands; `None` where it took nothing over its entitlement, or so little that
     /// others made it lose its place.
     pub(super) fn mark(&self, id: GroupId) -> Option<Mark> {

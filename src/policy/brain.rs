@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::behalf::Behalf;
 use super::chronicle::Chronicle;
 use super::devices::Shared;
 use super::entitle::{Claim, Shares};
@@ -47,6 +48,8 @@ pub struct Brain {
     pub(super) devices: Vec<Shared>,
     /// What the whole host does on each device.
     pub(super) disks: Vec<OnDevice>,
+    /// What the host does outside of all containers, and for whom.
+    pub(super) behalf: Behalf,
     /// Who takes more than it may in this tick, for each resource: places in `tracks`.
     pub(super) takers: [Vec<usize>; RESOURCES.len()],
     /// The alarms of one resource, the worst first; here for its room only.
@@ -92,6 +95,7 @@ impl Brain {
             pools: Vec::new(),
             devices: Vec::new(),
             disks: Vec::new(),
+            behalf: Behalf::new(),
             takers: Default::default(),
             alarms: Vec::new(),
             chronicle: Chronicle::default(),
@@ -104,7 +108,7 @@ impl Brain {
     /// hold for what is held already, too.
     pub fn set_policy(&mut self, policy: Policy) {
         for held in &mut self.held {
-            held.bounds.cap_floor = policy.cpu.cap_floor;
+            held.bounds.cap_floor = held.cap_floor(&policy);
             held.bounds.high_floor = held.bounds.high_floor.max(policy.memory.floor);
             // A clamp has no steps between: one under a floor that is higher now is given back.
             let is_raised = policy.pids.floor > self.policy.pids.floor;
@@ -142,6 +146,7 @@ impl Brain {
         }
         // A track is large: those that stay are not moved, as long as nobody goes.
         if here.contains(&false) {
+            self.behalf.lose_sight(at);
             let mut here = here.into_iter();
             self.tracks.retain(|_| here.next().unwrap_or(true));
             self.index.clear();

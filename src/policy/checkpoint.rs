@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::behalf::Behalf;
 use super::brain::{Brain, RESOURCES};
 use super::chronicle::Chronicle;
 use super::entitle::Shares;
@@ -31,6 +32,7 @@ struct Kept<'b> {
     left: &'b Windows<Bytes>,
     killed: [Option<Time>; RESOURCES.len()],
     disks: &'b [OnDevice],
+    behalf: &'b Behalf,
     calm_since: [Option<Time>; RESOURCES.len()],
     told: [Option<(GroupId, WhyNobody, Time)>; RESOURCES.len()],
     chronicle: &'b Chronicle,
@@ -53,6 +55,7 @@ struct Found {
     #[serde(default)]
     killed: [Option<Time>; RESOURCES.len()],
     disks: Vec<OnDevice>,
+    behalf: Behalf,
     calm_since: [Option<Time>; RESOURCES.len()],
     told: [Option<(GroupId, WhyNobody, Time)>; RESOURCES.len()],
     chronicle: Chronicle,
@@ -98,6 +101,7 @@ impl Brain {
             pools: _,
             devices: _,
             disks,
+            behalf,
             takers: _,
             alarms: _,
             chronicle,
@@ -114,6 +118,7 @@ impl Brain {
             left,
             killed: *killed,
             disks,
+            behalf,
             calm_since: *calm_since,
             told: *told,
             chronicle,
@@ -161,6 +166,7 @@ impl Brain {
             pools: pools::of_host(tree),
             devices: Vec::new(),
             disks: found.disks,
+            behalf: found.behalf,
             takers: Default::default(),
             alarms: Vec::new(),
             chronicle: found.chronicle,

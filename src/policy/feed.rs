@@ -133,6 +133,7 @@ impl Brain {
                 track.excess = track.usage(Over::Moment) - track.entitlement * guarantee;
             }
         }
+        self.bill();
     }
 
     /// Feeds every bucket and ledger; whether anything is in any of them.

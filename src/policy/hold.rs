@@ -73,6 +73,16 @@ impl Brain {
         }
     }
 
+    /// The same for this one that is held; a hard rung that was wrong is counted.
+    pub(super) fn wrongly_held(&mut self, at: usize) {
+        let held = &self.held[at];
+        let (aggressor, hard) = (held.aggressor, held.place.rung().is_hard());
+        self.exonerate(aggressor, held.resource);
+        if let Some(track) = self.track_mut(aggressor).filter(|_| hard) {
+            track.wrong = track.wrong.saturating_add(1);
+        }
+    }
+
     /// Puts everything of one intervention back.
     pub(super) fn release(&mut self, at: usize, end: End) {
         self.tell(EventKind::Released, at);
@@ -115,6 +125,7 @@ impl Brain {
         // Who lost a limit by somebody else's hand did not come back to it by his own.
         if held.proved
             && end != End::Drifted
+            && end != End::Exonerated
             && let Some(track) = self.track_mut(held.aggressor)
         {
             track.strike(now);
@@ -235,13 +246,17 @@ impl Brain {
         self.tell(told, at);
         if let Some(held) = self.held.get(at) {
             let (aggressor, resource) = (held.aggressor, held.resource);
+            let held_on_behalf = held.on_behalf.is_some();
             if knob == Knob::CgroupFreeze && end == End::Failed {
                 let until = self.now + self.policy.detect.exonerate;
                 if let Some(track) = self.track_mut(aggressor) {
                     track.refuse_to_freeze(until);
                 }
             } else if outcome.written != Written::Drifted || !self.yields(aggressor) {
-                self.exonerate(aggressor, resource);
+                match held_on_behalf {
+                    true => self.clear_of_others_work(aggressor),
+                    false => self.exonerate(aggressor, resource),
+                }
             }
         }
         self.release(at, end);

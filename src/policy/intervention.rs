@@ -12,6 +12,7 @@
 //! anything is concluded.
 //! *Unproven* (the suspect rested by itself) stands where Confirmed does, but never tightens.
 
+use super::behalf::{self, OnBehalf, Vain};
 use super::ladder::{self, Bounds, Place};
 use super::lift::Lifting;
 use super::seen::{Move, Seen};
@@ -70,6 +71,9 @@ pub(super) struct Intervention {
     /// Whether it was set for harm that was about to come: nothing was measured before it that could fall.
     #[serde(default)]
     pub foreseen: bool,
+    /// What was known before the first step, if it is held for what the host does on its behalf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf: Option<OnBehalf>,
     /// Since when nobody is harmed whom this one is held for, or whom its aggressor is blamed by.
     pub calm_since: Option<Time>,
     /// Since when new harm may, at every tick, be the doing of another one, who has just begun or is blamed far more.
@@ -117,8 +121,19 @@ impl Intervention {
     /// How long an experiment takes: memory and devices move slower.
     pub(super) fn verify(&self, policy: &Policy) -> Span {
         match self.resource {
+            // What has been handed over is worked off first.
+            Resource::Cpu if self.on_behalf.is_some() => policy.detect.verify.scaled(5.0),
             Resource::Cpu | Resource::Pids => policy.detect.verify,
             Resource::Memory | Resource::Io => policy.detect.verify.scaled(5.0),
+        }
+    }
+
+    /// The least cap that the policy allows here.
+    pub(super) fn cap_floor(&self, policy: &Policy) -> f64 {
+        if self.on_behalf.is_some() {
+            policy.cpu.on_behalf_floor
+        } else {
+            policy.cpu.cap_floor
         }
     }
 
@@ -136,6 +151,26 @@ impl Intervention {
     /// Where it stands on the rung next below.
     pub(super) fn below(&self) -> Option<Place> {
         self.under.iter().flatten().last().copied()
+    }
+
+    /// The next place on the way back from where it stands, or from there; `None` where that is the original.
+    pub(super) fn looser(&self, place: Place) -> Option<Place> {
+        match place {
+            // The limit of memory below it goes back in steps of its own.
+            Place::Swap(_) => self.below(),
+            Place::Cap(cpus) if self.on_behalf.is_some() => {
+                behalf::looser(cpus, &self.bounds.original)
+            }
+            place => ladder::looser(place, self.tightest, &self.bounds),
+        }
+    }
+
+    /// The experiment goes on until then; what the host has done so far is no result of it.
+    pub(super) fn go_on(&mut self, until: Time) {
+        self.proof = Proof::Proving(until);
+        if let Some(on_behalf) = &mut self.on_behalf {
+            on_behalf.mark = None;
+        }
     }
 
     /// Goes to another place. The rung that is left for a higher one still stands below it; where
@@ -262,6 +297,21 @@ impl Intervention {
             // A further step that nothing is known of is not kept.
             self.undo
                 .map_or(Move::Judge(Verdict::Unproven), Move::StepBack)
+        } else if seen.in_vain == Vain::Untold {
+            if seen.now < self.changed + self.verify(policy).scaled(BACKLOG) {
+                Move::Keep
+            } else {
+                Move::Judge(Verdict::Unproven)
+            }
+        } else if seen.in_vain == Vain::Yes {
+            // What was handed over before the step may be worked off yet. (Seen with a logger: for two seconds.) Else, whatever
+            // helped its victim, it was not this.
+            let is_better = seen.harm <= self.needed(policy).max(seen.tolerance);
+            if is_better && seen.now < self.changed + self.verify(policy).scaled(BACKLOG) {
+                Move::GoOn
+            } else {
+                self.undo.map_or(Move::Exonerate, Move::StepBack)
+            }
         } else if seen.harm <= self.needed(policy).max(seen.tolerance) {
             Move::Judge(Verdict::Confirmed)
         } else if seen.short && seen.now < self.changed + self.verify(policy).scaled(PATIENCE) {
@@ -292,6 +342,13 @@ impl Intervention {
     }
 
     fn standing(&self, seen: &Seen, policy: &Policy) -> Move {
+        // The host works as much as ever, though he hardly does: for somebody else.
+        if seen.in_vain == Vain::Yes
+            && !self.imagined
+            && seen.now >= self.changed + self.verify(policy)
+        {
+            return Move::Exonerate;
+        }
         let over_target = seen.harm > self.target(seen.tolerance, policy);
         if self.proof == Proof::Confirmed
             && (over_target || seen.behind)
@@ -427,6 +484,7 @@ mod tests {
             harm_before: 0.5,
             imagined: false,
             foreseen: false,
+            on_behalf: None,
             calm_since: None,
             stirred: None,
             wanted: None,
@@ -446,6 +504,7 @@ mod tests {
     fn seen(now_ms: u64) -> Seen {
         Seen {
             frozen: None,
+            in_vain: Vain::No,
             now: Time(now_ms * 1_000),
             groundless: false,
             total: Span::ZERO,
@@ -489,6 +548,41 @@ mod tests {
         let judge = |harm| intervention.judge(&Seen { harm, ..seen(400) }, &Policy::default());
         assert_eq!(judge(0.1), Move::Judge(Verdict::Confirmed));
         assert_eq!(judge(0.45), Move::Exonerate);
+    }
+
+    #[test]
+    fn who_is_held_for_what_the_host_does_is_cleared_where_that_goes_on_whoever_is_better_off() {
+        let vain = |now_ms, harm| Seen {
+            in_vain: Vain::Yes,
+            harm,
+            ..seen(now_ms)
+        };
+        let mut held = held(PROVING, Place::Cap(0.003));
+        let policy = Policy::default();
+        assert_eq!(held.judge(&vain(400, 0.1), &policy), Move::GoOn);
+        assert_eq!(held.judge(&vain(400, 0.5), &policy), Move::Exonerate);
+        assert_eq!(held.judge(&vain(800, 0.1), &policy), Move::Exonerate);
+        held.undo = Some(Place::Cap(0.006));
+        assert_eq!(
+            held.judge(&vain(800, 0.1), &policy),
+            Move::StepBack(Place::Cap(0.006))
+        );
+        held.proof = Proof::Confirmed;
+        assert_eq!(held.judge(&vain(399, 0.0), &policy), Move::Keep);
+        assert_eq!(held.judge(&vain(400, 0.0), &policy), Move::Exonerate);
+        held.imagined = true;
+        assert_eq!(held.judge(&vain(400, 0.0), &policy), Move::Keep);
+        held.imagined = false;
+        (held.proof, held.undo) = (PROVING, None);
+        let untold = |now_ms| Seen {
+            in_vain: Vain::Untold,
+            ..vain(now_ms, 0.0)
+        };
+        assert_eq!(held.judge(&untold(700), &policy), Move::Keep);
+        assert_eq!(
+            held.judge(&untold(800), &policy),
+            Move::Judge(Verdict::Unproven)
+        );
     }
 
     #[test]

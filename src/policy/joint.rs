@@ -127,7 +127,9 @@ impl Brain {
 
     /// Whether this one has come just now, or rested until then. One that was met with the victim has not come: the governor has.
     pub(super) fn has_begun(&self, track: &Track, harmed: &Track) -> bool {
-        (self.is_newcomer(track) && track.met > harmed.met) || rested(track)
+        let is_new = self.is_newcomer(track) && track.met > harmed.met;
+        // Who hardly works himself always seems to have rested.
+        !self.is_blamed_for_others(track) && (is_new || rested(track))
     }
 
     /// Whether this one may be held for the CPU of that one, and is not yet.

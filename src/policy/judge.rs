@@ -121,9 +121,9 @@ impl Brain {
             now,
             groundless: !held.grounded
                 || aggressor.is_none()
-                || !held.places().all(|place| self.permits(resource, place))
+                || !held.places().all(|place| self.permits(held, place))
                 || held.within.is_some_and(|within| {
-                    within.to < within.from && !self.permits(resource, Place::Weight(within.to))
+                    within.to < within.from && !self.permits(held, Place::Weight(within.to))
                 }),
             total,
             measured_at,
@@ -155,17 +155,14 @@ impl Brain {
             pending: aggressor.is_some_and(|track| track.is_over(held.place))
                 || (self.works_off(held) && !relayed),
             short: resource == Resource::Memory && self.is_short(),
+            in_vain: self.in_vain(held),
             tighter: frozen.filter(|_| now >= held.changed + USAGE).or_else(|| {
                 ladder::tighter(held.place, guaranteed, swapped, &held.bounds, &self.policy)
                     .filter(may)
             }),
             beyond: frozen.or_else(|| self.beyond(held, guaranteed).filter(may)),
             frozen,
-            looser: match held.place {
-                // The limit of memory below it goes back in steps of its own.
-                Place::Swap(_) => held.below(),
-                place => ladder::looser(place, held.tightest, &held.bounds),
-            },
+            looser: held.looser(held.place),
             raised: ladder::raised(held.place, &held.bounds),
         }
     }
@@ -230,19 +227,22 @@ impl Brain {
     }
 
     /// Whether the policy lets this place be held at all: its rung, and so far down.
-    fn permits(&self, resource: Resource, place: Place) -> bool {
+    fn permits(&self, held: &Intervention, place: Place) -> bool {
         let policy = &self.policy;
         let rung = match place {
             Place::Weight(weight) => weight >= policy.cpu.weight_floor,
             Place::Idle => policy.cpu.idle,
-            Place::Cap(cpus) => policy.cpu.cap && cpus >= policy.cpu.cap_floor,
+            Place::Cap(cpus) => {
+                let is_on = policy.cpu.cap && (policy.cpu.on_behalf || held.on_behalf.is_none());
+                is_on && cpus >= held.cap_floor(policy)
+            }
             Place::Freeze(_) => policy.cpu.freeze,
             Place::High(high) => high >= ladder::page(policy.memory.floor),
             Place::Swap(_) => policy.memory.swap,
             Place::Clamp(_) => true,
             Place::Throttle(throttle) => throttle.is_permitted(policy),
         };
-        rung && self.policy.enforces(resource)
+        rung && self.policy.enforces(held.resource)
     }
 
     /// Looks again whether what is held still moves nobody but its aggressor: a slice may have got
@@ -323,6 +323,8 @@ impl Brain {
             let at_once = self.by_real_time(&self.held[at], &seen);
             let held = &mut self.held[at];
             held.settle(&seen, &self.policy);
+            self.mark_others_work(at);
+            let held = &self.held[at];
             let next = at_once.unwrap_or_else(|| held.judge(&seen, &self.policy));
             if self.tend_slice(at) {
                 self.carry_out(at, next, &seen);
@@ -355,7 +357,7 @@ impl Brain {
                 }
                 self.settle_on_weight(at, verdict);
             }
-            Move::GoOn => self.held[at].proof = Proof::Proving(now + verify.scaled(0.75)),
+            Move::GoOn => self.held[at].go_on(now + verify.scaled(0.75)),
             Move::Tighten(place) => {
                 let held = &mut self.held[at];
                 held.undo = Some(held.place);
@@ -396,10 +398,10 @@ impl Brain {
                 let verdict = Verdict::Exonerated;
                 self.chronicle.judged(&self.held[at], verdict, seen.harm);
                 self.tell(EventKind::Proved(Verdict::Exonerated), at);
-                let hard = self.held[at].place.rung().is_hard();
-                self.exonerate(aggressor, self.held[at].resource);
-                if let Some(track) = self.track_mut(aggressor).filter(|_| hard) {
-                    track.wrong = track.wrong.saturating_add(1);
+                if self.held[at].on_behalf.is_some() {
+                    self.clear_of_others_work(aggressor);
+                } else {
+                    self.wrongly_held(at);
                 }
                 self.release(at, End::Exonerated);
             }

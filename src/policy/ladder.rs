@@ -315,7 +315,12 @@ pub(super) fn original_clamp(bounds: &Bounds) -> u64 {
 
 /// The original cap in CPUs, if there is one.
 fn original_cap(bounds: &Bounds) -> Option<f64> {
-    match bounds.original.cpu_max {
+    quota_of(&bounds.original)
+}
+
+/// The cap that one has, in CPUs, if there is one.
+pub(super) fn quota_of(own: &Knobs) -> Option<f64> {
+    match own.cpu_max {
         Ok(CpuMax {
             quota: Limit::At(quota),
             period,

@@ -12,6 +12,7 @@
 //!   then.) Nothing was suffered yet, so such a limit proves nothing. A reserve of nothing turns both off.
 
 use super::brain::Brain;
+use super::intervention::Proof;
 use super::track::Track;
 use super::window::{Over, Windows};
 use crate::model::{Bytes, GroupId, Limit, Reading, Resource, Span};
@@ -90,6 +91,7 @@ impl Brain {
             held.resource == Resource::Memory
                 && held.aggressor == track.id
                 && held.stood.is_some()
+                && !matches!(held.proof, Proof::Releasing(_))
                 && !track.is_over(held.place)
         })
     }
@@ -104,9 +106,11 @@ impl Brain {
     /// come back at once is reclaimed in one go, on a CPU that others may want. (Seen on 6.1: after a limit of 54 MB less, and one of 65, its
     /// victim's requests were late for 300 to 500 ms.)
     pub(super) fn has_lost_memory(&self, harmed: &Track) -> bool {
-        let mut lineage = self.tree.lineage(harmed.group);
-        let is_limited = lineage.any(|up| self.own_limit(up) != Limit::Max);
-        !is_limited && (harmed.loses_memory() || harmed.memory_psi.rate(Over::Half) > WAITS)
+        let limits = || self.tree.lineage(harmed.group).map(|up| self.own_limit(up));
+        let is_limited = limits().any(|limit| limit != Limit::Max);
+        let waits = harmed.memory_psi.rate(Over::Half) > WAITS;
+        (harmed.loses_memory() && !is_limited)
+            || (waits && !limits().any(|limit| harmed.is_at(limit)))
     }
 
     /// Whether so much more of RAM takes what is free to the brim.

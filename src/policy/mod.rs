@@ -10,6 +10,7 @@
 //! | `bucket` | has harm summed up to an alarm? |
 //! | `learn` | what is calm for this container, and what is its established demand? |
 //! | `entitle` | what may each take while others want more? |
+//! | `behalf` | on whose behalf does the host itself work? |
 //! | `blame` | who moved together with the harm, and by what margin? |
 //! | `lever` | which cgroup's knob moves what the aggressor takes? |
 //! | `ladder` | which value comes next, and which comes next on the way back? |
@@ -27,6 +28,7 @@
 //! | `strain` | what was done to one container in one resource, and by whom? |
 //! | `track` | everything known about one container |
 //! | `conduct` | what is remembered of somebody's conduct? |
+//! | `owed` | what did others keep from one? |
 //! | `feed` | what was done to whom in this tick? |
 //! | `judge` | what becomes of what is held? |
 //! | `hold` | how is it written, renewed and given back, and what became of that? |
@@ -41,6 +43,7 @@
 //! | `checkpoint` | the whole brain as text, and back |
 
 mod answer;
+mod behalf;
 mod blame;
 mod brain;
 mod bucket;
@@ -63,6 +66,7 @@ mod lever;
 mod lift;
 mod memory;
 mod on_device;
+mod owed;
 mod pools;
 mod pulses;
 mod reach;

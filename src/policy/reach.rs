@@ -37,7 +37,7 @@ impl Brain {
             }
             Place::Weight(_) | Place::Idle if has_too_much() => match held.place {
                 Place::Weight(weight) if weight > floor => Some(Place::Weight(floor)),
-                _ if self.may_cap(aggressor, &held.bounds) => {
+                _ if self.may_cap(aggressor, &held.bounds.original) => {
                     ladder::first_cap(guaranteed, &held.bounds)
                 }
                 _ => None,

@@ -3,7 +3,7 @@
 
 use super::brain::{Brain, SPARE};
 use super::intervention::{Intervention, Proof};
-use super::ladder::{self, Place};
+use super::ladder::Place;
 use super::seen::Seen;
 use super::track::Track;
 use super::window::Over;
@@ -101,10 +101,7 @@ fn way_back(held: &Intervention, seen: &Seen) -> u32 {
     let mut steps = 1;
     while let Some(at) = place.filter(|_| steps < STEPS_MAX) {
         steps += 1;
-        place = match at {
-            Place::Swap(_) => held.below(),
-            at => ladder::looser(at, held.tightest, &held.bounds),
-        };
+        place = held.looser(at);
     }
     steps
 }

@@ -1,5 +1,6 @@
 //! What one intervention sees of the world in one tick, and what may follow from it.
 
+use super::behalf::Vain;
 use super::ladder::Place;
 use crate::model::{Span, Time, Verdict};
 
@@ -48,6 +49,8 @@ pub(super) struct Seen {
     pub pending: bool,
     /// Memory is short: what was lost before the step comes back slowly.
     pub short: bool,
+    /// Whether it is held for what the host does, and that has not fallen.
+    pub in_vain: Vain,
     pub tighter: Option<Place>,
     /// What may follow a weight, or a throttle, that has not reached its aggressor, who still takes more than it may.
     pub beyond: Option<Place>,

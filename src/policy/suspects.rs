@@ -86,6 +86,10 @@ impl Brain {
                     Resource::Memory => one.track.growth(Over::Two),
                     Resource::Pids => one.track.tasks_pace(),
                 },
+                on_behalf: match resource {
+                    Resource::Cpu => one.track.bill.cpus,
+                    _ => 0.0,
+                },
                 fate: contest.fate(one),
             })
             .collect();

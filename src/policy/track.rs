@@ -1,5 +1,6 @@
 //! Everything known about one container (or protected service).
 
+use super::behalf::Bill;
 use super::conduct::Exonerated;
 use super::harm::{self, CpuStall, Harm};
 use super::ladder::Place;
@@ -55,6 +56,8 @@ pub(super) struct Track {
     pub entitlement: f64,
     /// CPUs over its entitlement, over about 100 ms.
     pub excess: f64,
+    /// What the host does on its behalf.
+    pub bill: Bill,
     /// Part of RAM over its entitled level, if it grows or thrashes.
     pub memory_excess: f64,
     /// Likewise, over the level alone: it may still have less than its part.
@@ -71,7 +74,7 @@ pub(super) struct Track {
     learned: Option<Time>,
     credited: Option<Time>,
     /// CPU time that others kept from it, up to a bound: it may catch up.
-    owed: Span,
+    pub(super) owed: Span,
     /// Since when, and until when, it is not suspected first, by resource.
     pub(super) exonerated: [Option<Exonerated>; Resource::ALL.len()],
     /// How often it was exonerated lately: doubles the time until it is looked at again.
@@ -96,9 +99,6 @@ const STALLED: f64 = 0.1;
 /// One that waits this many times as long as the others use the CPU may have waited for them: both are measured to a
 /// scheduler's tick.
 const WAITED: f64 = 1.1;
-/// At most what it needs in this time is owed to a container: nobody gains more by having been harmed.
-const OWED_MOST: Span = Span::from_secs(2);
-
 /// The time since the last learning, where it is time again; the first look only starts the clock.
 fn due(last: &mut Option<Time>, now: Time) -> Option<Span> {
     let passed = now.since(*last.get_or_insert(now));
@@ -139,6 +139,7 @@ impl Track {
             tasks_level: Level::default(),
             entitlement: 0.0,
             excess: 0.0,
+            bill: Bill::default(),
             memory_excess: 0.0,
             memory_gain: 0.0,
             tasks_excess: 0.0,
@@ -180,6 +181,7 @@ impl Track {
     /// Over its entitlement by this much, in the resource's unit.
     pub(super) const fn excess(&self, resource: Resource) -> f64 {
         match resource {
+            Resource::Cpu if self.bill.cpus > 0.0 => self.excess.max(self.bill.cpus),
             Resource::Cpu => self.excess,
             Resource::Memory => self.memory_excess.max(self.memory_gain),
             Resource::Pids => self.tasks_excess,
@@ -412,32 +414,6 @@ impl Track {
             self.role = role;
             self.role_since = at;
         }
-    }
-
-    /// Keeps account of what others kept from it: the CPU time under its established demand in a tick
-    /// with harm is owed to it, and what it takes above its demand later pays that back.
-    pub(super) fn keep_account(&mut self, harmed: bool) {
-        let Some(change) = self.cpu_use.change(Over::Tick) else {
-            return;
-        };
-        let used = change.to.usage.advance(change.from.usage);
-        let needed = change.over.scaled(self.demand.get());
-        if harmed {
-            let most = OWED_MOST.scaled(self.demand.get());
-            self.owed = (self.owed + needed.advance(used)).min(most);
-        } else {
-            self.owed = self.owed.advance(used.advance(needed));
-        }
-    }
-
-    /// CPU time that others kept from it and that it may still catch up on.
-    pub(super) const fn owed(&self) -> Span {
-        self.owed
-    }
-
-    /// Whether it is still catching up.
-    pub(super) fn catches_up(&self) -> bool {
-        self.owed > Span::ZERO
     }
 
     /// Contention interrupts learning: the next window must begin after it.

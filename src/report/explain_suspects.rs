@@ -19,7 +19,15 @@ pub(super) fn suspects_table(
 ) -> String {
     let columns = match resource {
         Resource::Cpu => columns(
-            |one| amount(Resource::Cpu, one.usage),
+            |one| {
+                let takes = amount(Resource::Cpu, one.usage);
+                match one.on_behalf {
+                    cpus if cpus > 0.0 => {
+                        format!("{takes}, +{} by the host", amount(Resource::Cpu, cpus))
+                    }
+                    _ => takes,
+                }
+            },
             |one| amount(Resource::Cpu, one.entitlement),
         ),
         Resource::Memory => columns(

@@ -276,15 +276,15 @@ cpu     does not wait
         who run
 memory  waits 50 % of the time, 0.0 % by others' doing; up to 2.0 % is tolerated; the rest is no
         harm: it waits because it is held
-        has 1349MiB, may have 1024MiB while memory is short: an equal part of the host's memory
+        has 1312MiB, may have 1024MiB while memory is short: an equal part of the host's memory
 
 HELD: hog for redis (memory), since 6.0s
-how     memory.high max → 1349MiB: above 1349MiB the kernel takes memory back from it and slows it;
-        it has 1349MiB now, and is entitled to 1024MiB
+how     memory.high max → 1312MiB: above 1312MiB the kernel takes memory back from it and slows it;
+        it has 1312MiB now, and is entitled to 1024MiB
 where   /system.slice/docker-hog.scope in the cgroup tree
-proof   no longer needed, on the way back: the harm to redis was 50 % of the time before, 0.0 % now
+proof   confirmed: the harm to redis was 50 % of the time before, 0.0 % now
 until   there must be free memory for what hog would take: there is not
-        the next step back comes when that is so, not before; the last of 7, 500ms apart, gives
+        the first step back comes when that is so, not before; the last of 8, 500ms apart, gives
         everything back
 lease   24s left, renewed as long as the governor lives and wants it; should it die, its next start
         or `governor restore` puts the original back
@@ -295,8 +295,8 @@ hog              100  1312MiB, +286MiB/s   1024MiB  held
 ssh.service      0.0                  0B   1024MiB  takes about what it may, or less
 
 HISTORY of what was held of it or for it
-   BEGAN  LASTED  HELD  FOR    STEPS                                   HARM %  VERDICT    END
-6.0s ago    6.0s  hog   redis  memory.high max→1246MiB, 1 step back  50 → 0.0  confirmed  stands
+   BEGAN  LASTED  HELD  FOR    STEPS                      HARM %  VERDICT    END
+6.0s ago    6.0s  hog   redis  memory.high max→1312MiB  50 → 0.0  confirmed  stands
 "##);
     let victim = host.text("redis");
     assert!(victim.contains("HELD: hog for redis (memory)"), "{victim}");

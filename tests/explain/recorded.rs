@@ -68,11 +68,16 @@ fn a_recording_that_begins_after_an_intervention_tells_the_same_as_the_daemon_at
 
 /// A recording of an attack in a folder that lives as long as the test holds it, and its host.
 fn recorded() -> (tempfile::TempDir, std::path::PathBuf, Host) {
+    recorded_after(10.0)
+}
+
+/// Likewise, of an attack after so many seconds of calm.
+fn recorded_after(calm_s: f64) -> (tempfile::TempDir, std::path::PathBuf, Host) {
     let mut host = Host::new(tree(&["redis", "hog"]), Policy::default());
     host.record();
     host.fares("redis", 0.6, 0.004);
     host.fares("hog", 0.0, 0.0);
-    host.run(10.0);
+    host.run(calm_s);
     host.fares("redis", 0.3, 0.5);
     host.fares("hog", 0.6, 0.05);
     host.run_until_held();
@@ -136,8 +141,10 @@ fn events_are_read_from_a_recording() {
 
 #[test]
 fn what_is_no_recording_or_a_damaged_one_is_told() {
-    let (dir, file, _) = recorded();
-    let whole = std::fs::read(&file).unwrap();
+    // The first block ends after the first step, and the second one is torn.
+    let (dir, file, mut host) = recorded_after(6.0);
+    host.run(2.0);
+    let whole = host.recording();
     let torn = &whole[..whole.len() - 10];
     std::fs::write(&file, [&whole, torn].concat()).unwrap();
     governor(&["events"], &file)

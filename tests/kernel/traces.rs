@@ -59,6 +59,7 @@ const SCENES: &[Scene] = &[
     ("pod", "6.1", attacks::pod),
     ("protected-hog", "6.1", attacks::protected_hog),
     ("protected-service", "6.12", attacks::protected_service),
+    ("on-behalf", "6.1", attacks::on_behalf),
     ("memory-runaway", "6.12", attacks::memory_runaway),
     ("memory-no-room", "6.12", attacks::memory_no_room),
     ("memory-ladder", "6.1", attacks::memory_ladder),

@@ -48,6 +48,8 @@ fn every_key_is_read_into_its_own_place() {
         cap = false
         freeze = false
         cap_floor = 0.5
+        on_behalf = false
+        on_behalf_floor = 0.2
         cap_period = "20ms"
         demand_max = "80%"
         [memory]

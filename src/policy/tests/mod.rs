@@ -1,6 +1,7 @@
 //! Tests of the room as a whole.
 
 mod alarms;
+mod behalf;
 mod checkpoint;
 mod devices;
 mod fair;

@@ -402,6 +402,27 @@ pub(super) fn protected_service(rig: &Rig) -> Daemon {
     governor
 }
 
+/// A container floods a logger of the host with lines, and hardly works itself.
+pub(super) fn on_behalf(rig: &Rig) -> Daemon {
+    let (victim, source) = (rig.container("victim"), rig.container("source"));
+    let logger = rig.group("logger");
+    let containers = ["victim", "source"].map(|name| format!("{}/{name}", rig.path()));
+    let governor = rig.governor_over(&[&containers[0], &containers[1]], "");
+    let socket = rig.work().join("log");
+    let socket = socket.display();
+    let _logger = Load::start(
+        &logger,
+        &format!("evasion logger --socket {socket} --for 34s"),
+    );
+    // What the host does in calm has to be known.
+    seconds(4);
+    let _work = heavy_victim(&victim, 24);
+    let lines = format!("evasion log --socket {socket} --threads 8 --for 12s");
+    Load::start(&source, &lines).finish();
+    seconds(8);
+    governor
+}
+
 /// What is about memory only: the loads that grow use much of an emulated CPU.
 const MEMORY_ONLY: &str = "[cpu]\nenforce = false\n";
 
