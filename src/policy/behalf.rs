@@ -13,7 +13,8 @@
 //! nothing else, and the next one is asked. Who is held is billed for no more than what he uses can have caused: if the host works for
 //! somebody else later, that is not his.
 //! **Limits.** Only what begins is seen: what a container has had the host do all along was there in calm. And who has one who
-//! does little work in step with his own doings, and stops as soon as that one is held, makes him look guilty for a while.
+//! does little work in step with his own doings, and stops as soon as that one is held, makes him look guilty for a while. Where a container
+//! goes every two seconds nothing can be told, and nobody is asked.
 
 use super::brain::Brain;
 use super::feed::{LITTLE, same_pod};
@@ -48,7 +49,7 @@ const UNSURE: Span = Span::from_secs(2);
 const STUCK: Span = Span::from_secs(2);
 /// After one was asked in vain nobody is for so long: the experiments of others shall have their turn.
 const REST: Span = Span::from_secs(6);
-/// So often the time until one is asked again doubles; that is forgotten when he has not been billed for so long.
+/// So often the time until one is asked again doubles; that is forgotten so long after the last one has passed.
 const DOUBLES: u32 = 5;
 const FORGIVEN: Span = Span::from_secs(600);
 
@@ -68,7 +69,9 @@ pub(super) struct Behalf {
     done: f64,
     /// Σ of the square of that over ten seconds.
     square: f64,
+    /// When that was last looked at.
     at: Option<Time>,
+    /// Before this the host's own work is not told from the use of a container that went, or of CPUs that came.
     unsure: Time,
     cpus: u32,
     /// Since when nothing answers an alarm, and the host works more than it did, and what it had done then.

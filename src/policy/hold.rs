@@ -73,13 +73,14 @@ impl Brain {
         }
     }
 
-    /// The same for this one that is held; a hard rung that was wrong is counted.
-    pub(super) fn wrongly_held(&mut self, at: usize) {
+    /// The same for one that is held, of what it is held for.
+    pub(super) fn clear(&mut self, at: usize) {
         let held = &self.held[at];
-        let (aggressor, hard) = (held.aggressor, held.place.rung().is_hard());
-        self.exonerate(aggressor, held.resource);
-        if let Some(track) = self.track_mut(aggressor).filter(|_| hard) {
-            track.wrong = track.wrong.saturating_add(1);
+        let (aggressor, resource) = (held.aggressor, held.resource);
+        if held.on_behalf.is_some() {
+            self.clear_of_others_work(aggressor);
+        } else {
+            self.exonerate(aggressor, resource);
         }
     }
 
@@ -245,18 +246,14 @@ impl Brain {
         };
         self.tell(told, at);
         if let Some(held) = self.held.get(at) {
-            let (aggressor, resource) = (held.aggressor, held.resource);
-            let held_on_behalf = held.on_behalf.is_some();
+            let aggressor = held.aggressor;
             if knob == Knob::CgroupFreeze && end == End::Failed {
                 let until = self.now + self.policy.detect.exonerate;
                 if let Some(track) = self.track_mut(aggressor) {
                     track.refuse_to_freeze(until);
                 }
             } else if outcome.written != Written::Drifted || !self.yields(aggressor) {
-                match held_on_behalf {
-                    true => self.clear_of_others_work(aggressor),
-                    false => self.exonerate(aggressor, resource),
-                }
+                self.clear(at);
             }
         }
         self.release(at, end);

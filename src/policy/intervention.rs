@@ -301,7 +301,9 @@ impl Intervention {
             if seen.now < self.changed + self.verify(policy).scaled(BACKLOG) {
                 Move::Keep
             } else {
-                Move::Judge(Verdict::Unproven)
+                // As above.
+                self.undo
+                    .map_or(Move::Judge(Verdict::Unproven), Move::StepBack)
             }
         } else if seen.in_vain == Vain::Yes {
             // What was handed over before the step may be worked off yet. (Seen with a logger: for two seconds.) Else, whatever
@@ -582,6 +584,11 @@ mod tests {
         assert_eq!(
             held.judge(&untold(800), &policy),
             Move::Judge(Verdict::Unproven)
+        );
+        held.undo = Some(Place::Cap(0.006));
+        assert_eq!(
+            held.judge(&untold(800), &policy),
+            Move::StepBack(Place::Cap(0.006))
         );
     }
 

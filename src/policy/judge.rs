@@ -398,10 +398,11 @@ impl Brain {
                 let verdict = Verdict::Exonerated;
                 self.chronicle.judged(&self.held[at], verdict, seen.harm);
                 self.tell(EventKind::Proved(Verdict::Exonerated), at);
-                if self.held[at].on_behalf.is_some() {
-                    self.clear_of_others_work(aggressor);
-                } else {
-                    self.wrongly_held(at);
+                self.clear(at);
+                let held = &self.held[at];
+                let counts = held.place.rung().is_hard() && held.on_behalf.is_none();
+                if let Some(track) = self.track_mut(aggressor).filter(|_| counts) {
+                    track.wrong = track.wrong.saturating_add(1);
                 }
                 self.release(at, End::Exonerated);
             }

@@ -92,7 +92,7 @@ impl Brain {
                 && held.aggressor == track.id
                 && held.stood.is_some()
                 && !matches!(held.proof, Proof::Releasing(_))
-                && !track.is_over(held.place)
+                && !held.places().any(|place| track.is_over(place))
         })
     }
 
