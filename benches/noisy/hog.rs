@@ -131,30 +131,32 @@ pub(crate) fn burst(burst: &Burst) {
 }
 
 const PAGE: usize = 4096;
-/// Growth comes in slices of this length.
+/// Growth comes in slices of this length, with more threads in longer ones: it is memory that is wanted, not the CPU.
 const SLICE_US: u64 = 10_000;
+const THREADS: usize = 8;
 
 /// Grows to `max` at `rate` per second and touches it over and over, each thread its own part.
 fn memory(rate: usize, max: usize, threads: usize, end_us: u64) {
     let threads = threads.max(1);
+    let slice_us = SLICE_US * threads.div_ceil(THREADS) as u64;
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(move || {
-                let mut part = grow(rate / threads, max / threads, end_us);
+                let mut part = grow(rate / threads, max / threads, slice_us, end_us);
                 touch(&mut part, end_us);
             });
         }
     });
 }
 
-fn grow(rate: usize, max: usize, end_us: u64) -> Vec<u8> {
+fn grow(rate: usize, max: usize, slice_us: u64, end_us: u64) -> Vec<u8> {
     let mut memory: Vec<u8> = Vec::with_capacity(max);
-    let slice = (rate / 100).max(PAGE);
+    let slice = (rate * slice_us as usize / 1_000_000).max(PAGE);
     let mut due = now_us();
     while memory.len() < max && now_us() < end_us {
         // Bytes that are not zero: nothing can share or drop them.
         memory.resize((memory.len() + slice).min(max), 0x5a);
-        due += SLICE_US;
+        due += slice_us;
         sleep_until(due);
     }
     memory

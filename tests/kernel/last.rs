@@ -15,6 +15,9 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 const GIVEN_BACK: Duration = Duration::from_secs(60);
+/// On 6.1 the bomb's growth fell to 1 MiB/s once when memory was all but full, and its time was over before it was: then nobody has to be killed,
+/// and the attack shows nothing.
+const TRIES: usize = 3;
 
 fn tasks(group: &Group) -> u64 {
     group.read("pids.current").trim().parse().unwrap()
@@ -79,14 +82,26 @@ fn memory() {
         bomb.must_be_given_back(&originals, GIVEN_BACK);
         (by_kernel, by_governor, window.answered(), daemon.log())
     };
-    let (by_kernel, by_governor, _, log) = attack(false);
+    let mut last = String::new();
     assert!(
-        by_kernel > 0 && by_governor == 0,
-        "{by_kernel}, {by_governor}; it said:\n{log}"
+        (0..TRIES).any(|_| {
+            let (by_kernel, by_governor, _, log) = attack(false);
+            assert_eq!(by_governor, 0, "it said:\n{log}");
+            last = log;
+            by_kernel > 0
+        }),
+        "the kernel never killed; the governor said:\n{last}"
     );
-    let (by_kernel, by_governor, answered, log) = attack(true);
     assert!(
-        by_kernel == 0 && by_governor == 1 && answered > 0.95,
-        "{by_kernel}, {by_governor}, {answered} answered; it said:\n{log}"
+        (0..TRIES).any(|_| {
+            let (by_kernel, by_governor, answered, log) = attack(true);
+            assert!(
+                by_kernel == 0 && by_governor <= 1 && answered > 0.95,
+                "{by_kernel}, {by_governor}, {answered} answered; it said:\n{log}"
+            );
+            last = log;
+            by_governor == 1
+        }),
+        "the governor never killed; it said:\n{last}"
     );
 }
