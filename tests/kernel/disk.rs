@@ -8,7 +8,8 @@ use governor::model::Device;
 use libtest_mimic::Trial;
 use rustix::fs::{major, minor};
 use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -26,11 +27,24 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         crate::trial("disk::one_that_reads_alone_is_left_alone", alone),
         crate::trial("disk::an_own_limit_is_given_back_byte_for_byte", own_limit),
+        crate::trial(
+            "disk::a_stack_of_devices_that_appears_is_throttled_and_may_vanish",
+            stack,
+        ),
     ]
 }
 
 const DISK: &str = "/dev/nullb0";
 const GIVEN_BACK: Duration = Duration::from_secs(60);
+const HEAD: [&str; 7] = [
+    "attack",
+    "arm",
+    "alone p50 / p99 ms",
+    "attacked p50 / p99 ms",
+    "answered",
+    "first write",
+    "hog's operations",
+];
 const SECOND_US: u64 = 1_000_000;
 /// What is left to the hog still takes its turns: three of them may be before a request.
 const AHEAD_MS: f64 = 3.0 * 2.5;
@@ -71,19 +85,11 @@ fn flooded(attack: &str, flood: &str) {
     let victim = rig.group("victim");
     let hog = rig.group("hog");
     let originals = (victim.knobs(), hog.knobs());
-    table::head(&[
-        "attack",
-        "arm",
-        "alone p50 / p99 ms",
-        "attacked p50 / p99 ms",
-        "answered",
-        "first write",
-        "hog's operations",
-    ]);
-    let ungoverned = arm(&victim, &hog, flood);
+    table::head(&HEAD);
+    let ungoverned = arm(&victim, &hog, DISK, flood);
     ungoverned.print(attack, "no control");
     let governor = rig.governor("");
-    let governed = arm(&victim, &hog, flood);
+    let governed = arm(&victim, &hog, DISK, flood);
     governed.print(attack, "governed");
     hog.must_be_given_back(&originals.1, GIVEN_BACK);
     victim.must_be_given_back(&originals.0, Duration::ZERO);
@@ -113,12 +119,12 @@ struct Arm {
     operations: u64,
 }
 
-fn arm(victim: &Group, hog: &Group, flood: &str) -> Arm {
+fn arm(victim: &Group, hog: &Group, disk: &str, flood: &str) -> Arm {
     let original = hog.read("io.max");
     let first_due = now_us() + 200_000;
     let work = Load::start(
         victim,
-        &format!("disk read --path {DISK} --every 25ms --for 20s --start-at {first_due}"),
+        &format!("disk read --path {disk} --every 25ms --for 20s --start-at {first_due}"),
     );
     let start = first_due + 8 * SECOND_US;
     sleep_until(start);
@@ -230,4 +236,63 @@ fn own_limit() {
     assert!(restored.status.success(), "{restored:?}");
     hog.must_be_given_back(&originals, Duration::ZERO);
     drop(load);
+}
+
+/// A device that hands all on to the disk below: the kernel counts what is done on it for both.
+struct Stack;
+
+const STACK: &str = "/dev/mapper/governor-stack";
+
+impl Stack {
+    fn new() -> Stack {
+        let sectors = (64 << 20) / 512;
+        let table = format!("0 {sectors} linear {DISK} 0");
+        dmsetup(&["create", "governor-stack", "--table", &table]);
+        Stack
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        dmsetup(&["remove", STACK]);
+    }
+}
+
+/// There is no udev that could be waited for.
+fn dmsetup(words: &[&str]) {
+    let mut command = Command::new("dmsetup");
+    let done = command.env("DM_DISABLE_UDEV", "1").args(words).output();
+    let done = done.expect("this test needs dmsetup and the module dm_mod");
+    assert!(done.status.success(), "dmsetup {words:?}: {done:?}");
+}
+
+/// It appears while the governor runs, and goes while somebody is held on it, or on the disk below.
+fn stack() {
+    needed();
+    let rig = Rig::new("disk-stack");
+    let victim = rig.group("victim");
+    let hog = rig.group("hog");
+    let originals = (victim.knobs(), hog.knobs());
+    let governor = rig.governor("");
+    std::thread::sleep(Duration::from_secs(2));
+    let stack = Stack::new();
+    let flood = format!("disk flood --path {STACK} --threads 32");
+    let governed = arm(&victim, &hog, STACK, &flood);
+    let held = hog.read("io.max");
+    drop(stack);
+    table::head(&HEAD);
+    governed.print("flood of reads through a stack", "governed");
+    assert!(
+        governed.first.is_some() && !held.is_empty(),
+        "never throttled; it said:\n{}",
+        governor.log()
+    );
+    // On whichever of the two it was: a limit on the upper one went with it, and is forgotten.
+    let end = Instant::now() + GIVEN_BACK;
+    while !governor.status().limits.is_empty() {
+        assert!(Instant::now() < end, "it said:\n{}", governor.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    hog.must_be_given_back(&originals.1, Duration::ZERO);
+    victim.must_be_given_back(&originals.0, Duration::ZERO);
 }

@@ -8,12 +8,30 @@ use crate::rig::{Group, ROOT, Rig};
 use crate::scene::{heavy_victim, held_hog, odd_originals};
 use libtest_mimic::Trial;
 use rustix::mount::{MountFlags, mount_remount};
+use rustix::time::{ClockId, clock_gettime, clock_settime};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = everywhere();
+    // Whose host this is does not want its clock set.
+    if Path::new("/lab").exists() {
+        trials.push(crate::trial(
+            "hostile::a_held_one_stays_held_when_the_time_of_day_leaps",
+            clock,
+        ));
+    }
+    trials
+}
+
+fn everywhere() -> Vec<Trial> {
     vec![
+        crate::trial(
+            "hostile::beside_ten_thousand_cgroups_a_hog_is_held_and_given_back",
+            crowd,
+        ),
         crate::trial(
             "hostile::a_subtree_without_controllers_leaves_the_others_protected",
             no_controllers,
@@ -52,6 +70,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 const AT_ONCE: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_secs(30);
+const CROWD: usize = 10_000;
+const DAY: i64 = 86_400;
 
 fn no_controllers() {
     let rig = Rig::new("bare");
@@ -287,4 +307,47 @@ fn sigkill_and_start() {
     let next = Daemon::start_again(scene.rig.work());
     scene.hog.must_be_given_back(&scene.originals, AT_ONCE);
     assert!(next.terminate().success());
+}
+
+/// Where somebody has made ten thousand cgroups, on a host with one container that starves another.
+fn crowd() {
+    let rig = Rig::new("crowd");
+    let victim = rig.group("victim");
+    let hog = rig.group("hog");
+    let originals = hog.knobs();
+    let crowd = (0..CROWD).map(|number| rig.dir().join(format!("crowd-{number}")));
+    let crowd: Vec<PathBuf> = crowd.collect();
+    for dir in &crowd {
+        std::fs::create_dir(dir).unwrap();
+    }
+    let governor = rig.governor("");
+    let work = heavy_victim(&victim, 60);
+    let spinners = held_hog(&hog, 20);
+    shown_as_held(&governor);
+    spinners.finish();
+    hog.must_be_given_back(&originals, SOON);
+    drop(work);
+    assert!(governor.terminate().success());
+    for dir in &crowd {
+        std::fs::remove_dir(dir).unwrap();
+    }
+}
+
+/// The time of day leaps by a day, there and back, while somebody is held: limits and leases go on.
+fn clock() {
+    let scene = attack("clock");
+    let leap = |seconds: i64| {
+        let mut now = clock_gettime(ClockId::Realtime);
+        now.tv_sec += seconds;
+        clock_settime(ClockId::Realtime, now).unwrap();
+    };
+    for seconds in [DAY, -2 * DAY, DAY] {
+        leap(seconds);
+        std::thread::sleep(Duration::from_secs(2));
+        assert_ne!(scene.hog.knobs(), scene.originals, "let go at {seconds} s");
+        shown_as_held(&scene.governor);
+    }
+    drop(scene.loads);
+    scene.hog.must_be_given_back(&scene.originals, SOON);
+    assert!(scene.governor.terminate().success());
 }

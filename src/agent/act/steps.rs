@@ -161,8 +161,8 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
         };
         match undo::standing(&record, found) {
             Standing::Theirs(third) => self.meet(slot, third, files),
-            // Nothing of ours ever stood there.
-            Standing::Original if record.ours.is_none() => {
+            // Nothing of ours ever stood there; or the device went, and ours with it.
+            Standing::Original if record.ours.is_none() || why == Absent::Gone => {
                 self.let_go(slot, files);
                 Written::Failed(why)
             }

@@ -282,7 +282,13 @@ impl<H: KnobHandle, S: Store> Actuator<H, S> {
                 _ => None,
             };
         }
-        if !matches!(written, Written::Queued | Written::Failed(Absent::Gone)) {
+        let is_told = match written {
+            Written::Queued => false,
+            // Of a group that is gone the tree tells, of a device only this.
+            Written::Failed(Absent::Gone) => files.read_knob(group, knob).is_ok(),
+            _ => true,
+        };
+        if is_told {
             out.push(Outcome {
                 group,
                 knob,

@@ -2,8 +2,8 @@
 
 use super::world::{CONFIRMED, DISK, DISK_RATE, World};
 use crate::model::{
-    End, EventKind, Group, IoMax, Knob, KnobValue, Limit, Pace, PerDevice, Policy, Resource, Role,
-    Span, Time, Verdict, WhyNobody,
+    Absent, End, EventKind, Group, IoMax, Knob, KnobValue, Limit, Outcome, Pace, PerDevice, Policy,
+    Resource, Role, Span, Time, Verdict, WhyNobody, Written,
 };
 use crate::policy::ladder::Place;
 use crate::policy::track::tests::container;
@@ -397,4 +397,19 @@ fn what_was_not_proved_is_not_remembered_as_what_helped() {
         .track(hog)
         .and_then(|track| track.on(DISK)?.proved);
     assert_eq!(remembered.map(Place::Throttle), Some(proved));
+}
+
+#[test]
+fn a_limit_whose_device_went_ends_and_nobody_is_cleared_by_that() {
+    let mut world = held();
+    world.life("/hog").reads = 1.0;
+    world.outcomes.push(Outcome {
+        group: world.id("/hog"),
+        knob: Knob::IoMax(DISK),
+        written: Written::Failed(Absent::Gone),
+    });
+    world.run(1.0);
+    assert!(world.knobs.is_empty(), "{:?}", world.knobs);
+    assert!(!world.has_told(CLEARED), "{:?}", world.told);
+    assert!(!world.has_told(|kind| matches!(kind, EventKind::CannotAct { .. })));
 }

@@ -8,6 +8,7 @@ mod fair;
 mod frozen;
 mod holding;
 mod kills;
+mod late;
 mod memory;
 mod pools;
 mod stories;

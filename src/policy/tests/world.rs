@@ -210,8 +210,13 @@ impl World {
 
     /// One tick of the host: one CPU shared by weight among siblings, then one step of the brain.
     pub(super) fn tick(&mut self) {
-        let seconds = TICK.as_secs_f64();
-        self.now = self.now + TICK;
+        self.tick_after(TICK);
+    }
+
+    /// The same where the tick comes so long after the one before.
+    pub(super) fn tick_after(&mut self, span: Span) {
+        let seconds = span.as_secs_f64();
+        self.now = self.now + span;
         let mut left = 1.0;
         for at in 0..self.lives.len() {
             if self.lives[at].real_time {

@@ -14,6 +14,7 @@ busybox                busybox-static    light
 flock                  util-linux        light
 pgrep                  procps            light
 redis-check-rdb        redis-tools       light
+dmsetup                dmsetup           light
 qemu-img               qemu-utils        full
 mmdebstrap             mmdebstrap        full
 ssh                    openssh-client    full

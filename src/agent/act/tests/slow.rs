@@ -3,12 +3,27 @@
 use super::super::journal_format::tests::text;
 use super::super::{SlotId, SlowWriter};
 use super::world::{PATHS, Process, World, bytes};
-use crate::host::{FakeHandle, FakeTree, TreeFiles, open_path};
-use crate::model::{Absent, Knob, Outcome, Written};
+use crate::host::{FakeHandle, FakeTree, Operation, TreeFiles, open_path};
+use crate::model::{Absent, Device, IoMax, Knob, KnobValue, Limit, Outcome, Written};
 
 const ODD: &str = PATHS[0];
 const PLAIN: &str = PATHS[2];
 const SET: &str = "67108864";
+
+const DISK: Device = Device {
+    major: 253,
+    minor: 0,
+};
+
+fn at_most(reads: u64) -> KnobValue {
+    let max = IoMax {
+        rbps: Limit::Max,
+        wbps: Limit::Max,
+        riops: Limit::At(reads),
+        wiops: Limit::Max,
+    };
+    KnobValue::IoMax(DISK, max)
+}
 
 /// A first limit, which the writer has not begun to write.
 fn ask(world: &mut World, path: &str) {
@@ -77,6 +92,27 @@ fn a_write_that_may_still_come_keeps_its_record_until_its_original_is_back_after
     world.assert_as_without_us();
     world.assert_journal_empty();
     assert!(world.run(|process, _| process.slow.is_free()).unwrap());
+}
+
+#[test]
+fn a_limit_goes_with_its_device_and_that_is_told() {
+    let mut world = World::new();
+    let written = world.hold(ODD, Knob::IoMax(DISK), at_most(100));
+    assert_eq!(written, Some(Written::Queued));
+    world.run(|process, _| process.slow.work()).unwrap();
+    assert_eq!(world.poll().unwrap()[0].written, Written::Done);
+    world.tree.set(ODD, "io.max", "");
+    world
+        .tree
+        .fail(ODD, Some("io.max"), Operation::Write, Absent::Gone);
+    assert_eq!(world.check(), Some(vec![]), "it is tried once more");
+    world.run(|process, _| process.slow.work()).unwrap();
+    assert_eq!(
+        world.poll().unwrap()[0].written,
+        Written::Failed(Absent::Gone)
+    );
+    world.assert_journal_empty();
+    assert_eq!(world.check(), Some(vec![]));
 }
 
 #[test]
