@@ -357,14 +357,16 @@ impl Watched {
         Watched { end, thread }
     }
 
-    /// How long this text stood when it was first there; nothing where it was never seen, or still stands.
-    fn stood(self, text: &str) -> Duration {
+    /// What stood before this text was first there, and how long it did; nothing, and no time, where it was never seen.
+    fn first(self, text: &str) -> (String, Duration) {
         self.end.store(true, Ordering::Relaxed);
         let seen = self.thread.join().unwrap();
-        let mut pairs = seen.windows(2);
-        pairs
-            .find(|pair| pair[0].1 == text)
-            .map_or(Duration::ZERO, |pair| pair[1].0 - pair[0].0)
+        let Some(at) = seen.iter().skip(1).position(|(_, now)| now == text) else {
+            return (String::new(), Duration::ZERO);
+        };
+        let (since, _) = &seen[at + 1];
+        let until = seen.get(at + 2).map_or(*since, |(until, _)| *until);
+        (seen[at].1.clone(), until - *since)
     }
 }
 
@@ -417,11 +419,14 @@ fn one_run(
         let told = governor.log().len();
         let watched = Watched::start(group);
         let (theirs, rewrites) = write(WRITERS[at].0, hog, run);
+        let mut is_met = true;
         if others == "alert" && theirs != original {
-            wait_until("it is told", governor, || {
-                governor.log()[told..].contains("drift")
+            let is_told = || governor.log()[told..].contains("drift");
+            wait_until("it is told, or was not held", governor, || {
+                is_told() || is_held_over(governor, group, &theirs)
             });
-            assert_eq!(group.read(KNOB).trim(), theirs, "and stands");
+            is_met = is_told();
+            assert!(!is_met || group.read(KNOB).trim() == theirs, "and stands");
         } else {
             wait_until("ours stands over theirs", governor, || {
                 is_held_over(governor, group, &theirs)
@@ -432,7 +437,12 @@ fn one_run(
             let may_end = others != "reassert" || goes_on;
             assert!(may_end || !ended, "the limit ended");
         }
-        stood[at].push(watched.stood(&theirs));
+        let (before, for_so_long) = watched.first(&theirs);
+        // One who was let go before they wrote was met by nobody: that does not count.
+        assert!(is_met || before == original, "over {before}, and not told");
+        if is_met {
+            stood[at].push(for_so_long);
+        }
         // What a writer itself does to it is no doing of ours.
         expected = hog.shown();
         if let Some(rewrites) = rewrites {
