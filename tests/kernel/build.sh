@@ -35,6 +35,13 @@ static() {
         --message-format=json-render-diagnostics "$@"
 }
 
+# Words for the lab, one a line, that bring the libraries of these programs of the host's own.
+libraries() {
+    local program file
+    for program in "$@"; do ldd "$program"; done | grep -o '/[^ ]*' | sort -u |
+        while read -r file; do printf '%s\n' --file "$file:$file"; done
+}
+
 executable() {
     local path
     path=$(grep "\"kind\":\[\"$2\"\].*\"name\":\"$1\"" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)

@@ -313,6 +313,7 @@ fn campaign() {
         }
         for (at, (writer, name)) in WRITERS.into_iter().enumerate() {
             let count = stood[at].len();
+            assert!(count > 0, "{others}: {name} met nobody who was held");
             stood[at].sort();
             let ms = |at: usize, rank: usize| format!("{:.0}", stood[at][rank].as_secs_f64() * 1e3);
             let stands = others == "alert" && writer != Writer::DaemonReload;
@@ -343,10 +344,12 @@ impl Watched {
     fn start(group: &Group) -> Watched {
         let end = Arc::new(AtomicBool::new(false));
         let (group, ends) = (group.clone(), Arc::clone(&end));
+        let look = move || group.read(KNOB).trim().to_owned();
+        // The first look is before anybody writes, however late the thread begins.
+        let mut seen = vec![(Instant::now(), look())];
         let thread = std::thread::spawn(move || {
-            let mut seen: Vec<(Instant, String)> = Vec::new();
             while !ends.load(Ordering::Relaxed) {
-                let text = group.read(KNOB).trim().to_owned();
+                let text = look();
                 if seen.last().is_none_or(|(_, last)| *last != text) {
                     seen.push((Instant::now(), text));
                 }
